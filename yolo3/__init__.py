@@ -1,0 +1,1 @@
+"""Train, track, evaluate and serve a YOLOv3 detector with Keras 3 and MLflow."""
