@@ -1,0 +1,266 @@
+import contextlib
+import io
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from yolo3.data.images import (
+    BAR_GREY,
+    ImageError,
+    image_size,
+    letterbox,
+    place,
+    read_image,
+)
+
+
+def encoded(image, kind="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def with_orientation(orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    return exif
+
+
+def quarters():
+    """Four colours, so that each way of turning looks different: 40x20."""
+    image = Image.new("RGB", (40, 20), "red")
+    image.paste("lime", (20, 0, 40, 10))
+    image.paste("blue", (0, 10, 20, 20))
+    return image
+
+
+def png_header(width, height):
+    """A PNG file that says it is large and holds nothing."""
+
+    def chunk(name, data):
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_exif_orientation_is_honoured(kind, orientation):
+    undo = {
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }[orientation]
+    stored = quarters() if undo is None else quarters().transpose(undo)
+    data = encoded(stored, kind, exif=with_orientation(orientation))
+    image = read_image(data)
+    assert image.size == image_size(data) == (40, 20)
+    difference = np.asarray(image, int) - np.asarray(quarters(), int)
+    assert np.abs(difference[4:6, 8:12]).max() < 40  # away from the edges, which JPEG blurs
+    assert np.abs(difference[4:6, 28:32]).max() < 40
+    assert np.abs(difference[14:16, 8:12]).max() < 40
+
+
+def test_a_turned_picture_is_not_turned_again_when_it_is_saved():
+    turned = read_image(encoded(quarters(), "JPEG", exif=with_orientation(6)))
+    assert turned.size == (20, 40)
+    for kind in ("PNG", "JPEG", "WEBP"):
+        assert read_image(encoded(turned, kind)).size == (20, 40)
+
+
+def test_broken_exif_is_no_reason_to_refuse_a_picture():
+    data = encoded(quarters(), "JPEG", exif=b"Exif\x00\x00nonsense")
+    assert read_image(data).size == image_size(data) == (40, 20)
+
+
+@pytest.mark.parametrize("value, expected", [(0, 0), (257 * 100, 100), (40000, 156), (65535, 255)])
+def test_sixteen_bits_are_scaled(value, expected):
+    data = encoded(Image.fromarray(np.full((3, 4), value, np.uint16)))
+    assert np.asarray(read_image(data)).tolist() == [[[expected] * 3] * 4] * 3
+
+
+@pytest.mark.parametrize(
+    "values, expected",
+    [
+        (np.float32([[0, 0.5, 1]]), [0, 128, 255]),
+        (np.float32([[0, 128, 255]]), [0, 128, 255]),
+        (np.float32([[np.nan, -1, 1]]), [0, 0, 255]),
+        (np.int32([[0, 25700, 65535]]), [0, 100, 255]),
+        (np.int32([[0, 100_000, 200_000]]), [0, 128, 255]),
+    ],
+)
+def test_floats_and_long_integers_are_scaled(values, expected):
+    image = read_image(encoded(Image.fromarray(values), "TIFF"))
+    assert np.asarray(image)[0, :, 0].tolist() == expected
+
+
+def test_transparency_lies_on_white():
+    clear = Image.new("RGBA", (2, 2), (255, 0, 0, 0))
+    half = Image.new("RGBA", (2, 2), (255, 0, 0, 128))
+    assert read_image(encoded(clear)).getpixel((0, 0)) == (255, 255, 255)
+    assert read_image(encoded(half)).getpixel((0, 0)) == (255, 127, 127)
+    assert read_image(encoded(Image.new("LA", (2, 2), (0, 0)))).getpixel((0, 0)) == (255,) * 3
+
+
+def test_palettes():
+    palette = quarters().quantize(4)
+    assert read_image(encoded(palette)).getpixel((30, 5)) == (0, 255, 0)
+    red = palette.getpixel((0, 0))
+    assert read_image(encoded(palette, transparency=red)).getpixel((0, 0)) == (255, 255, 255)
+    alphas = bytes(0 if index == red else 255 for index in range(4))
+    image = read_image(encoded(palette, transparency=alphas))
+    assert image.getpixel((0, 0)) == (255, 255, 255)
+    assert image.getpixel((30, 5)) == (0, 255, 0)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "YCbCr", "CMYK"])
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_modes_keep_their_white(kind, mode):
+    image = read_image(encoded(Image.new("RGB", (16, 16), "white").convert(mode), kind))
+    assert image.mode == "RGB"
+    assert min(image.getpixel((8, 8))) > 250
+
+
+def test_cmyk_keeps_its_colours():
+    image = read_image(encoded(quarters().convert("CMYK"), "JPEG", quality=95))
+    assert np.abs(np.subtract(image.getpixel((10, 5)), (255, 0, 0))).max() < 10
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_an_animation_gives_its_first_frame(kind):
+    frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "lime", "blue")]
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    image = read_image(data)
+    assert image.size == (8, 6)
+    assert np.abs(np.subtract(image.getpixel((4, 3)), (255, 0, 0))).max() < 10
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20000, 20), (1, 5000)])
+def test_extreme_sizes_are_read_and_letterboxed(size):
+    image = read_image(encoded(Image.new("RGB", size, "red")))
+    assert image.size == size
+    pixels, box = letterbox(image, (416, 416))
+    assert pixels.shape == (416, 416, 3)
+    assert min(box.resized_wh) >= 1
+    assert (pixels == (255, 0, 0)).all(-1).sum() == box.resized_wh[0] * box.resized_wh[1]
+    whole = np.float32([[0, 0, *size]])
+    np.testing.assert_allclose(box.to_picture(box.to_network(whole)), whole, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (b"", "is empty (0 bytes)"),
+        (b"not a picture", "is not a picture of a known kind"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not a picture of a known kind"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture of a known kind"),
+        (b"\xff\xd8\xff", "is not a picture"),
+        (b"\x89PNG\r\n\x1a\n", "is not a picture"),
+        (png_header(90, 110), "is cut short"),
+        (png_header(9500, 11_000), "is 9500x11000 and has more than 100 million pixels"),
+        (png_header(60_000, 60_000), "has more than 100 million pixels"),
+    ],
+)
+def test_what_is_no_picture_is_told_in_a_sentence(data, reason):
+    with pytest.raises(ImageError) as caught:
+        read_image(data)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000"])
+def test_a_picture_that_is_cut_short_is_refused(kind):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    data = encoded(Image.fromarray(noise), kind)
+    read_image(data)
+    for kept in (0.2, 0.5, 0.9):
+        with pytest.raises(ImageError):
+            read_image(data[: int(len(data) * kept)])
+
+
+def test_a_cut_jpeg_is_called_cut_and_still_has_a_size():
+    data = encoded(quarters().resize((400, 200)), "JPEG")[:-500]
+    with pytest.raises(ImageError, match="is cut short"):
+        read_image(data)
+    assert image_size(data) == (400, 200)
+
+
+def test_garbled_pictures_raise_nothing_but_image_error():
+    rng = np.random.default_rng(0)
+    for kind in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"):
+        clean = np.frombuffer(encoded(quarters(), kind), np.uint8)
+        for _ in range(60):
+            data = clean.copy()
+            places = rng.integers(0, len(data), 4)
+            data[places] = rng.integers(0, 256, 4)
+            with contextlib.suppress(ImageError):
+                read_image(data.tobytes())
+
+
+def test_files_that_cannot_be_opened(tmp_path):
+    with pytest.raises(ImageError, match="does not exist"):
+        read_image(tmp_path / "none.jpg")
+    with pytest.raises(ImageError, match="is a folder"):
+        read_image(tmp_path)
+    with pytest.raises(ImageError, match="does not exist"):
+        image_size(tmp_path / "none.jpg")
+
+
+def test_threads_may_read_at_the_same_time():
+    data = encoded(quarters(), "JPEG", exif=with_orientation(6))
+    with ThreadPoolExecutor(8) as pool:
+        sizes = set(pool.map(lambda _: read_image(data).size, range(200)))
+    assert sizes == {(20, 40)}
+
+
+def test_letterbox_centres_between_grey_bars():
+    pixels, box = letterbox(Image.new("RGB", (100, 50), "red"), (64, 96))
+    assert pixels.shape == (96, 64, 3)
+    assert pixels.dtype == np.uint8
+    assert (pixels[:32] == BAR_GREY).all()
+    assert (pixels[32:64] == (255, 0, 0)).all()
+    assert (pixels[64:] == BAR_GREY).all()
+    assert box == place((100, 50), (64, 96))
+    assert box.offset_xy == (0, 32)
+    assert box.scale_xy == (0.64, 0.64)
+
+
+def test_letterbox_maps_boxes_to_where_the_pixels_went():
+    image = Image.new("RGB", (300, 200))
+    image.paste("white", (60, 50, 150, 120))
+    pixels, box = letterbox(image, (416, 320))
+    ys, xs = np.nonzero(pixels[:, :, 0] > 200)
+    expected = box.to_network(np.float32([[60, 50, 150, 120]]))
+    assert np.abs(expected - [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]).max() <= 1
+
+
+@pytest.mark.parametrize("network_wh", [(416, 416), (320, 608), (32, 32)])
+@pytest.mark.parametrize("size_wh", [(640, 480), (17, 23), (1, 1), (4001, 2999)])
+def test_letterbox_is_its_own_inverse(size_wh, network_wh):
+    box = place(size_wh, network_wh)
+    corners = np.random.default_rng(0).random((50, 4)) * (size_wh * 2)
+    np.testing.assert_allclose(box.to_picture(box.to_network(corners)), corners, atol=1e-3)
+    assert box.to_network(corners).dtype == box.to_picture(corners).dtype == np.float32
+
+
+def test_boxes_past_the_picture_are_clipped_on_the_way_back():
+    box = place((100, 50), (64, 64))
+    assert box.to_picture([[-9, 0, 99, 64]]).tolist() == [[0, 0, 100, 50]]
+
+
+def test_no_boxes_stay_no_boxes():
+    box = place((100, 50), (64, 64))
+    assert box.to_network(np.zeros((0, 4))).shape == (0, 4)
+    assert box.to_picture(np.zeros((0, 4))).shape == (0, 4)

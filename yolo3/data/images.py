@@ -1,0 +1,215 @@
+"""Pictures: read any file as upright RGB, and letterbox it for the network.
+
+Training, evaluation and serving all read with `read_image` and all letterbox with `letterbox`, so
+that the network sees the same pixels everywhere and boxes mean the same everywhere: pixels of the
+picture as a viewer shows it, x to the right and y down from its top left corner, edges continuous
+(a box over the whole picture is 0, 0, width, height).
+"""
+
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+MAX_PIXELS = 100_000_000  # a decoded picture takes 4 bytes per pixel, a turned one twice that
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF")
+BAR_GREY = 128
+BACKGROUND = (255, 255, 255)  # shows through transparency, as on a web page
+
+_UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDES_SWAP = (5, 6, 7, 8)
+_SIXTEEN_TO_EIGHT = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
+_WARNINGS_LOCK = threading.Lock()  # warning filters belong to the process, not to the thread
+
+
+class ImageError(ValueError):
+    """Say in one sentence why these bytes are no usable picture."""
+
+
+def read_image(source: bytes | Path) -> Image.Image:
+    """Read a picture as a viewer shows it, fully decoded.
+
+    Returns mode RGB, 8 bits: EXIF orientation applied, the first frame of an animation,
+    transparency on white, 16 bits scaled to 8. Colour profiles are not applied.
+    Raises ImageError, and nothing else, for whatever is not a whole picture of at most MAX_PIXELS.
+    """
+    with _explained():
+        with _opened(_bytes_of(source)) as image:
+            _check_size(image.size)
+            image.load()
+            orientation = _orientation(image)
+            rgb = _to_rgb(image)
+        turn = _UPRIGHT.get(orientation)
+        upright = rgb if turn is None else rgb.transpose(turn)
+        upright.info.clear()  # an orientation left here would turn it again when it is saved
+        return upright
+
+
+def image_size(source: bytes | Path) -> tuple[int, int]:
+    """Read the width and height as a viewer shows them, from the header alone.
+
+    Raises ImageError; a picture that is cut short passes, only `read_image` finds that.
+    """
+    with _explained(), _opened(_bytes_of(source)) as image:
+        _check_size(image.size)
+        width, height = image.size
+        return (height, width) if _orientation(image) in _SIDES_SWAP else (width, height)
+
+
+class Letterbox(NamedTuple):
+    """How a picture lies in the network's input.
+
+    Each axis has its own scale, since the resized sides are whole pixels.
+    """
+
+    scale_xy: tuple[float, float]  # network pixels per picture pixel
+    offset_xy: tuple[int, int]  # top left corner of the picture in the network's input
+    size_wh: tuple[int, int]  # the picture
+    network_wh: tuple[int, int]
+
+    @property
+    def resized_wh(self) -> tuple[int, int]:
+        """Give the size of the picture in the network's input."""
+        return round(self.size_wh[0] * self.scale_xy[0]), round(self.size_wh[1] * self.scale_xy[1])
+
+    def to_network(self, boxes_xyxy: np.ndarray) -> np.ndarray:
+        """Map boxes (N, 4) from picture pixels to network pixels, float32."""
+        boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
+        return (boxes * (self.scale_xy * 2) + self.offset_xy * 2).astype(np.float32)
+
+    def to_picture(self, boxes_xyxy: np.ndarray) -> np.ndarray:
+        """Map boxes (N, 4) from network pixels to picture pixels, float32, clipped to it."""
+        boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
+        mapped = (boxes - np.array(self.offset_xy * 2)) / (self.scale_xy * 2)
+        return np.clip(mapped, 0.0, self.size_wh * 2).astype(np.float32)
+
+
+def place(size_wh: tuple[int, int], network_wh: tuple[int, int]) -> Letterbox:
+    """Compute where a picture lies: as large as fits, aspect kept, centred, at least one pixel."""
+    scale = min(inside / side for side, inside in zip(size_wh, network_wh, strict=True))
+    width, height = (
+        min(inside, max(1, round(side * scale)))
+        for side, inside in zip(size_wh, network_wh, strict=True)
+    )
+    return Letterbox(
+        scale_xy=(width / size_wh[0], height / size_wh[1]),
+        offset_xy=((network_wh[0] - width) // 2, (network_wh[1] - height) // 2),
+        size_wh=tuple(size_wh),
+        network_wh=tuple(network_wh),
+    )
+
+
+def letterbox(image: Image.Image, network_wh: tuple[int, int]) -> tuple[np.ndarray, Letterbox]:
+    """Resize an RGB picture into the network's input, between grey bars.
+
+    Returns uint8 pixels (H, W, 3), RGB, and the Letterbox that maps boxes there and back.
+    """
+    box = place(image.size, network_wh)
+    width, height = box.resized_wh
+    left, top = box.offset_xy
+    pixels = np.full((network_wh[1], network_wh[0], 3), BAR_GREY, np.uint8)  # (H, W, 3)
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)  # antialiases
+    pixels[top : top + height, left : left + width] = np.asarray(resized)
+    return pixels, box
+
+
+def _bytes_of(source: bytes | Path) -> bytes:
+    data = source.read_bytes() if isinstance(source, Path) else bytes(source)
+    if not data:
+        raise ImageError("is empty (0 bytes)")
+    return data
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    Image.init()
+    formats = tuple(name for name in FORMATS if name in Image.OPEN)
+    with _WARNINGS_LOCK, warnings.catch_warnings():
+        # What Pillow warns of (odd metadata, large sizes) is either harmless or checked here.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        image = Image.open(io.BytesIO(data), formats=formats)
+    with image:
+        yield image
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn whatever reading a picture raises into an ImageError; decoders raise nearly anything."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(_too_large()) from error
+    except FileNotFoundError as error:
+        raise ImageError("does not exist") from error
+    except IsADirectoryError as error:
+        raise ImageError("is a folder, expected a picture") from error
+    except PermissionError as error:
+        raise ImageError("cannot be opened (no permission)") from error
+    except UnidentifiedImageError as error:
+        raise ImageError("is not a picture of a known kind (JPEG, PNG, WebP, GIF, …)") from error
+    except MemoryError as error:
+        raise ImageError("needs more memory than there is") from error
+    except Exception as error:
+        raise ImageError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if "truncated" in str(error).lower() or isinstance(error, EOFError):
+        return "is cut short (the end of the file is missing)"
+    return "is damaged and cannot be decoded"
+
+
+def _check_size(size_wh: tuple[int, int]) -> None:
+    if size_wh[0] * size_wh[1] > MAX_PIXELS:
+        raise ImageError(f"is {size_wh[0]}x{size_wh[1]} and {_too_large()}")
+
+
+def _too_large() -> str:
+    return f"has more than {MAX_PIXELS // 1_000_000} million pixels, save it smaller"
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":  # Pillow turns these itself, size included
+        return 1
+    try:
+        with _WARNINGS_LOCK, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # viewers show a picture with broken EXIF as it is stored
+        return 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(_SIXTEEN_TO_EIGHT[np.asarray(image)]).convert("RGB")
+    if image.mode in ("I", "F"):
+        return Image.fromarray(_to_eight_bits(np.asarray(image), image.mode)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, BACKGROUND), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
+    """Scale whole numbers (mode I) or floats (mode F) to 0..255 by the smallest usual white."""
+    finite = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    brightest = float(finite.max())
+    usual = (1.0, 255.0, 65535.0) if mode == "F" else (65535.0,)
+    white = next((level for level in usual if brightest <= level), brightest)
+    return np.clip(np.rint(finite * (255.0 / white)), 0, 255).astype(np.uint8)

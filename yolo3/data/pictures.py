@@ -1,0 +1,210 @@
+"""Checked pictures: what every reader of annotations hands on, and how problems are told.
+
+A reader turns its files into `Entry`s; `check_entries` looks at each picture once and gives
+`Picture`s. What must stop a training is collected and raised together as one `DataError`; what may
+continue is kept in `Findings`.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from yolo3.data.images import ImageError, read_image
+
+SHOWN = 20  # problems or findings that are spelled out; the rest are counted
+
+FINDINGS = {  # kind -> what it says of a number of boxes or pictures
+    "boxes_clipped": "boxes reach past the edge of their picture (clipped to it)",
+    "boxes_degenerate": "boxes have no width or no height (left out)",
+    "boxes_outside": "boxes lie wholly outside their picture (left out)",
+    "boxes_difficult": "boxes are marked difficult (left out)",
+    "pictures_duplicate": "pictures repeat the content of another (kept, on one side of a split)",
+    "pictures_shared": "validation pictures have the content of a training picture (kept)",
+    "pictures_resized": "pictures have another size than their annotation says (boxes kept)",
+    "pictures_unlabelled": "pictures have no annotation file (left out)",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was decoded once, and its boxes, all inside it."""
+
+    path: Path  # absolute
+    boxes_xyxy: np.ndarray  # (N, 4) float32, pixels of the picture as a viewer shows it
+    class_ids: np.ndarray  # (N,) int64
+    size_wh: tuple[int, int]  # as a viewer shows it
+    digest: str  # sha256 of the file, hexadecimal
+    source: str  # where it is listed: "voc/list_master.txt:17"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A picture as it is listed, not looked at yet."""
+
+    path: Path  # absolute
+    boxes_xyxy: list[tuple[float, float, float, float]]
+    class_ids: list[int]
+    source: str
+    order: int  # position among the problems: the line, or the number of the file
+    said_wh: tuple[int, int] | None = None  # the size that the annotation gives
+
+
+class DataError(ValueError):
+    """Tell every problem of the data at once: the first ones in words, the rest as a count."""
+
+    def __init__(self, *problems: str):
+        self.problems = problems
+        more = len(problems) - SHOWN
+        shown = list(problems[:SHOWN]) + ([f"… and {more} more"] if more > 0 else [])
+        head = [f"{len(problems)} problems in the data:"] if len(problems) > 1 else []
+        super().__init__("\n".join(head + shown))
+
+
+@dataclass
+class Problems:
+    """Collect problems from several passes and raise them in the order of the file."""
+
+    found: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, order: int, text: str) -> None:
+        """Keep one problem; `order` is its line or file number."""
+        self.found.append((order, text))
+
+    def raise_if_any(self) -> None:
+        """Raise DataError with all problems, if there are any."""
+        if self.found:
+            raise DataError(*(text for _, text in sorted(self.found, key=lambda item: item[0])))
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was odd and did not stop: (kind, message) pairs, kinds being the keys of FINDINGS."""
+
+    found: tuple[tuple[str, str], ...] = ()
+
+    def __add__(self, other: "Findings") -> "Findings":
+        return Findings(self.found + other.found)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Count each kind, zeros included, under names fit for logging."""
+        kinds = [kind for kind, _ in self.found]
+        return {kind: kinds.count(kind) for kind in FINDINGS}
+
+    def lines(self, shown: int = SHOWN) -> list[str]:
+        """Tell the counts that are not zero, then the first messages."""
+        sums = [f"{count} {FINDINGS[kind]}" for kind, count in self.counts.items() if count]
+        more = len(self.found) - shown
+        messages = [f"  {message}" for _, message in self.found[:shown]]
+        return sums + messages + ([f"  … and {more} more"] if more > 0 else [])
+
+
+def check_entries(entries: Sequence[Entry], problems: Problems) -> tuple[list[Picture], Findings]:
+    """Decode each picture once, and fit the boxes into it.
+
+    No pixels are kept. Raises DataError with `problems` and those found here: a picture listed
+    twice, missing, or unreadable (a file that is cut short is found here, not in the training).
+    """
+    _find_repeated_paths(entries, problems)
+    pictures: list[Picture] = []
+    found: list[tuple[str, str]] = []
+    for entry, looked in zip(entries, _look_at_all(entries), strict=True):
+        if isinstance(looked, ImageError):
+            problems.add(entry.order, f"{entry.source}: picture {entry.path} {looked}")
+            continue
+        size_wh, digest = looked
+        found += _size_finding(entry, size_wh)
+        pictures.append(_fit(entry, size_wh, digest, found))
+    problems.raise_if_any()
+    return pictures, Findings(tuple(found + _duplicates(pictures)))
+
+
+def _find_repeated_paths(entries: Sequence[Entry], problems: Problems) -> None:
+    first: dict[Path, Entry] = {}
+    for entry in entries:
+        earlier = first.setdefault(entry.path.resolve(), entry)
+        if earlier is not entry:
+            text = f"{entry.source}: picture {entry.path} is already listed at {earlier.source}"
+            problems.add(entry.order, f"{text}, put all its boxes in one place")
+
+
+def _look_at_all(entries: Sequence[Entry]) -> list[tuple[tuple[int, int], str] | ImageError]:
+    paths = [entry.path for entry in entries]
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        looks = pool.map(_look_at, paths)
+        bar = tqdm(looks, "checking pictures", len(paths), leave=False, delay=2, disable=None)
+        try:
+            return list(bar)
+        except BaseException:  # Ctrl-C must not wait for thousands of pictures
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _look_at(path: Path) -> tuple[tuple[int, int], str] | ImageError:
+    try:
+        data = path.read_bytes()
+        return read_image(data).size, hashlib.sha256(data).hexdigest()
+    except ImageError as error:
+        return error
+    except OSError as error:
+        return ImageError(f"cannot be opened ({error.strerror})")
+
+
+def _size_finding(entry: Entry, size_wh: tuple[int, int]) -> list[tuple[str, str]]:
+    if entry.said_wh in (None, size_wh):
+        return []
+    said, real = (f"{width}x{height}" for width, height in (entry.said_wh, size_wh))
+    turned = ", was it labelled before it was turned?" if entry.said_wh == size_wh[::-1] else ""
+    return [("pictures_resized", f"{entry.source}: says {said}, the picture is {real}{turned}")]
+
+
+def _fit(
+    entry: Entry, size_wh: tuple[int, int], digest: str, found: list[tuple[str, str]]
+) -> Picture:
+    """Clip boxes to the picture; leave out, and add to `found`, those with nothing in it."""
+    given = np.asarray(entry.boxes_xyxy, np.float64).reshape(-1, 4)
+    clipped = np.clip(given, 0.0, size_wh * 2)
+    boxes = clipped.astype(np.float32)
+    kinds = [_kind_of(*numbers) for numbers in zip(given, clipped, boxes, strict=True)]
+    for number, (kind, box) in enumerate(zip(kinds, given, strict=True), start=1):
+        if kind:
+            corners = ",".join(f"{value:g}" for value in box)
+            size = f"{size_wh[0]}x{size_wh[1]}"
+            found.append((kind, f"{entry.source}: box {number}, {corners} in {size}, {_SAY[kind]}"))
+    kept = np.array([kind in ("", "boxes_clipped") for kind in kinds], bool)
+    class_ids = np.asarray(entry.class_ids, np.int64)
+    return Picture(entry.path, boxes[kept], class_ids[kept], size_wh, digest, entry.source)
+
+
+_SAY = {
+    "boxes_clipped": "clipped to the picture",
+    "boxes_degenerate": "left out: no width or no height",
+    "boxes_outside": "left out: wholly outside",
+}
+
+
+def _kind_of(given: np.ndarray, clipped: np.ndarray, box: np.ndarray) -> str:
+    if (given[2:] <= given[:2]).any():
+        return "boxes_degenerate"
+    if (clipped[2:] <= clipped[:2]).any():
+        return "boxes_outside"
+    if (box[2:] <= box[:2]).any():  # narrower than float32 can tell
+        return "boxes_degenerate"
+    return "boxes_clipped" if (given != clipped).any() else ""
+
+
+def _duplicates(pictures: Sequence[Picture]) -> list[tuple[str, str]]:
+    first: dict[str, Picture] = {}
+    found = []
+    for picture in pictures:
+        earlier = first.setdefault(picture.digest, picture)
+        if earlier is not picture:
+            text = f"{picture.source}: picture has the content of the one at {earlier.source}"
+            found.append(("pictures_duplicate", text))
+    return found
