@@ -1,0 +1,101 @@
+"""The detector that evaluation, the command line and the served model share."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import islice
+
+import keras
+import numpy as np
+from PIL import Image
+
+from yolo3.data.images import Letterbox, letterbox
+from yolo3.detector.engines import Engine, KerasEngine
+from yolo3.network.postprocess import DEFAULT_THRESHOLDS, Detections, Thresholds, select
+from yolo3.network.spec import NetworkSpec
+
+Prepared = tuple[np.ndarray, Letterbox]
+"""A picture as the network takes it: uint8 pixels (H, W, 3), and how it lies there."""
+
+
+class Detector:
+    """Find objects in pictures; may be called from several threads.
+
+    make_engine builds what runs the network, from the network and the spec.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        spec: NetworkSpec,
+        batch_size: int = 16,
+        thresholds: Thresholds = DEFAULT_THRESHOLDS,
+        make_engine: Callable[[keras.Model, NetworkSpec], Engine] = KerasEngine,
+    ):
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.spec = spec
+        self.batch_size = batch_size
+        self.thresholds = thresholds
+        self._engine = make_engine(network, spec)
+
+    def detect(
+        self,
+        images: Iterable[Image.Image],
+        score_threshold: float | None = None,
+        iou_threshold: float | None = None,
+        max_detections: int | None = None,
+    ) -> list[Detections]:
+        """Find the objects in upright RGB pictures: one Detections each, in the picture's pixels.
+
+        Thresholds left out are the detector's own. An iterable is read one batch at a time.
+        Raises ValueError for thresholds out of range.
+        """
+        thresholds = self.choose(score_threshold, iou_threshold, max_detections)
+        prepared = (self.prepare(image) for image in images)
+        return self.detect_prepared(prepared, thresholds)
+
+    def choose(self, score_threshold=None, iou_threshold=None, max_detections=None) -> Thresholds:
+        """Take the thresholds that are given, and the detector's own for the others."""
+        given = {
+            "score_threshold": score_threshold,
+            "iou_threshold": iou_threshold,
+            "max_detections": max_detections,
+        }
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return replace(self.thresholds, **chosen)
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """Letterbox a picture as training does."""
+        return letterbox(image, self.spec.input_wh)
+
+    def detect_prepared(
+        self, prepared: Iterable[Prepared], thresholds: Thresholds
+    ) -> list[Detections]:
+        """Find the objects in pictures that `prepare` made ready."""
+        found = []
+        remaining = iter(prepared)
+        while batch := list(islice(remaining, self.batch_size)):
+            pixels = np.stack([pixels for pixels, _ in batch])  # (B, H, W, 3)
+            boxes, scores = self._engine(pixels.astype(np.float32) / np.float32(255))
+            for number, (_, placed) in enumerate(batch):
+                found.append(in_picture(boxes[number], scores[number], placed, thresholds))
+        return found
+
+
+def in_picture(
+    boxes_xyxy: np.ndarray, scores: np.ndarray, placed: Letterbox, thresholds: Thresholds
+) -> Detections:
+    """Select from candidates (N, 4) and (N, C), and map the boxes to the picture, clipped.
+
+    A candidate that lies in the grey bars alone is none: nothing of it is left in the picture.
+    """
+    clipped = placed.to_picture(boxes_xyxy)
+    inside = (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
+    chosen = select(
+        boxes_xyxy[inside],
+        scores[inside],
+        thresholds.score_threshold,
+        thresholds.iou_threshold,
+        thresholds.max_detections,
+    )
+    return replace(chosen, boxes_xyxy=placed.to_picture(chosen.boxes_xyxy))

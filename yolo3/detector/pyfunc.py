@@ -1,0 +1,149 @@
+"""The served model: a table with pictures in, a table with detections out.
+
+MLflow imports this module from the model's own folder and calls `_load_pyfunc`; nothing of it, or
+below it, needs training code.
+"""
+
+import base64
+import binascii
+import json
+import threading
+from itertools import islice
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
+from PIL import Image
+
+from yolo3.data.images import ImageError, read_image
+from yolo3.detector.detector import Detector, Prepared
+from yolo3.network.postprocess import Detections, Thresholds
+from yolo3.network.spec import NetworkSpec
+
+IMAGE = "image"
+SETTINGS_FILE = "detector.json"
+NETWORK_FILE = "model.keras"
+
+_DECODING = threading.BoundedSemaphore(2)  # the largest picture takes some 800 MB while it is read
+
+
+def _load_pyfunc(path: str) -> "PictureModel":
+    """Load the model from its data folder; MLflow calls this."""
+    detector = read_detector(Path(path))
+    width, height = detector.spec.input_wh
+    detector.detect([Image.new("RGB", (width, height))])  # compile now, not in the first request
+    return PictureModel(detector)
+
+
+def write_settings(folder: Path, spec: NetworkSpec, thresholds: Thresholds) -> None:
+    """Write all that the detector needs beside its network."""
+    settings = {"network": json.loads(spec.to_json()), "thresholds": vars(thresholds)}
+    text = json.dumps(settings, indent=2, ensure_ascii=False)
+    (folder / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_detector(folder: Path) -> Detector:
+    """Read a detector from the data folder of a logged model."""
+    settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+    spec = NetworkSpec.from_json(json.dumps(settings["network"]))
+    network = keras.saving.load_model(folder / NETWORK_FILE, compile=False)
+    return Detector(network, spec, thresholds=Thresholds(**settings["thresholds"]))
+
+
+class PictureModel:
+    """Detect in pictures that come as rows of a table."""
+
+    def __init__(self, detector: Detector):
+        self.detector = detector
+
+    def predict(self, table: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:
+        """Find the objects in each row's picture.
+
+        table: a column `image` with base64 text of a picture file (or its bytes).
+        params: score_threshold, iou_threshold, max_detections; the model's own where left out.
+        Returns, on the table's index: `detections` (lists of label, class_id, score and xmin, ymin,
+        xmax, ymax in pixels of the picture as a viewer shows it), `width`, `height` (0 where the
+        picture cannot be read) and `error` ('' where it can).
+        Raises MlflowException (BAD_REQUEST) for params out of range.
+        """
+        try:
+            thresholds = self.detector.choose(**(params or {}))
+        except (TypeError, ValueError) as error:
+            raise MlflowException(str(error), error_code=BAD_REQUEST) from error
+        values = iter(table[IMAGE])
+        rows = []
+        while batch := list(islice(values, self.detector.batch_size)):
+            rows.extend(self._detect(batch, thresholds))
+        return _table(rows, table.index)
+
+    def _detect(self, values: list, thresholds: Thresholds) -> list[dict]:
+        read = [self._read(value) for value in values]
+        prepared = [picture for picture in read if not isinstance(picture, str)]
+        found = iter(self.detector.detect_prepared(prepared, thresholds))
+        rows = []
+        for picture in read:
+            if isinstance(picture, str):
+                rows.append({"detections": [], "width": 0, "height": 0, "error": picture})
+                continue
+            width, height = picture[1].size_wh
+            objects = as_objects(next(found), self.detector.spec.class_names)
+            rows.append({"detections": objects, "width": width, "height": height, "error": ""})
+        return rows
+
+    def _read(self, value) -> Prepared | str:
+        """Read and letterbox one picture, or say in words what is wrong with it."""
+        try:
+            data = picture_bytes(value)
+            with _DECODING:
+                return self.detector.prepare(read_image(data))
+        except ImageError as error:
+            return f"image {error}"
+
+
+def picture_bytes(value) -> bytes:
+    """Take the bytes of a picture file from base64 text, a data URL or bytes; else ImageError."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA:
+        raise ImageError("is missing (null)")
+    if not isinstance(value, str):
+        raise ImageError(f"is a {type(value).__name__}, expected base64 text of a picture file")
+    if not value.strip():
+        raise ImageError("is empty (0 bytes)")
+    text = value.partition(",")[2] if value.lstrip()[:5].lower() == "data:" else value
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ImageError("is not base64 text of a picture file") from error
+
+
+def as_objects(detections: Detections, class_names: tuple[str, ...]) -> list[dict]:
+    """Turn detections into plain objects: label, class_id, score, xmin, ymin, xmax, ymax."""
+    objects = []
+    for (xmin, ymin, xmax, ymax), score, class_id in zip(
+        detections.boxes_xyxy.tolist(),
+        detections.scores.tolist(),
+        detections.class_ids.tolist(),
+        strict=True,
+    ):
+        objects.append(
+            {
+                "label": class_names[class_id],
+                "class_id": class_id,
+                "score": score,
+                "xmin": xmin,
+                "ymin": ymin,
+                "xmax": xmax,
+                "ymax": ymax,
+            }
+        )
+    return objects
+
+
+def _table(rows: list[dict], index: pd.Index) -> pd.DataFrame:
+    columns = ["detections", "width", "height", "error"]
+    table = pd.DataFrame(rows, columns=columns, index=index)
+    return table.astype({"width": "int64", "height": "int64", "error": "object"})

@@ -1,0 +1,92 @@
+"""YOLOv3's loss, by components."""
+
+from keras import ops
+
+from yolo3.network.grid import BOX, CLASSES, OBJECTNESS, decode_boxes, split_anchors
+from yolo3.network.spec import NetworkSpec
+
+IGNORE_THRESHOLD = 0.7
+COMPONENTS = ("box_loss", "objectness_loss", "class_loss")
+WEIGHTS = {"box_loss": 2.0, "objectness_loss": 1.0, "class_loss": 0.5}
+
+
+def yolo_loss(raw_outputs, targets, truths_xyxy, spec: NetworkSpec) -> dict:
+    """Compare raw outputs with encoded targets.
+
+    raw_outputs: one (B, H, W, A * (5 + C)) per scale, coarse first, float32.
+    targets: one (B, H, W, A, 5 + C) per scale, as `grid.encode` writes them.
+    truths_xyxy: (B, T, 4) all boxes in pixels of the input, padded with zeros.
+
+    Returns the weighted components as scalars, each the sum over the batch divided by the number
+    of boxes in it (at least one), so that none depends on the batch size and the empty picture
+    gives finite numbers. A cell without a box whose decoded box overlaps some true box by more than
+    IGNORE_THRESHOLD is no negative example (Redmon and Farhadi 2018, section 2.1). The box term is
+    1 - CIoU (Zheng et al. 2020, "Distance-IoU Loss"), heavier for small boxes as in Darknet.
+    """
+    sums = dict.fromkeys(COMPONENTS, 0.0)
+    boxes_count = 0.0
+    width, height = spec.input_wh
+    for scale, (raw, target) in enumerate(zip(raw_outputs, targets, strict=True)):
+        split = split_anchors(raw, spec, scale)  # (B, H, W, A, 5 + C)
+        found_xyxy = decode_boxes(split, spec, scale)  # (B, H, W, A, 4)
+        true_xyxy = target[..., BOX]
+        positive = target[..., OBJECTNESS]  # (B, H, W, A)
+        overlap = _best_overlap(ops.stop_gradient(found_xyxy), truths_xyxy)
+        negative = (1 - positive) * ops.cast(overlap < IGNORE_THRESHOLD, positive.dtype)
+        sizes_wh = true_xyxy[..., 2:] - true_xyxy[..., :2]
+        small = 2 - sizes_wh[..., 0] * sizes_wh[..., 1] / (width * height)
+        sums["box_loss"] += ops.sum(positive * small * (1 - ciou_xyxy(found_xyxy, true_xyxy)))
+        objectness = _cross_entropy(positive, split[..., OBJECTNESS])
+        sums["objectness_loss"] += ops.sum((positive + negative) * objectness)
+        classes = _cross_entropy(target[..., CLASSES], split[..., CLASSES])
+        sums["class_loss"] += ops.sum(positive * ops.sum(classes, axis=-1))
+        boxes_count += ops.sum(positive)
+    boxes_count = ops.maximum(boxes_count, 1.0)
+    return {name: WEIGHTS[name] * total / boxes_count for name, total in sums.items()}
+
+
+def _cross_entropy(target, logit):
+    """Binary cross-entropy of a logit, without overflow at either end."""
+    return ops.relu(logit) - logit * target + ops.softplus(-ops.abs(logit))
+
+
+def _best_overlap(found_xyxy, truths_xyxy):
+    """Give each found box (B, H, W, A, 4) its largest IoU with the picture's truths (B, T, 4)."""
+    batch, rows, columns, anchors = found_xyxy.shape[:4]
+    flat = ops.reshape(found_xyxy, (-1, rows * columns * anchors, 1, 4))
+    truths = truths_xyxy[:, None]  # (B, 1, T, 4)
+    overlap_wh = ops.relu(
+        ops.minimum(flat[..., 2:], truths[..., 2:]) - ops.maximum(flat[..., :2], truths[..., :2])
+    )
+    overlap = overlap_wh[..., 0] * overlap_wh[..., 1]  # (B, N, T)
+    union = _area(flat) + _area(truths) - overlap
+    best = ops.max(overlap / ops.maximum(union, 1e-6), axis=-1)  # (B, N)
+    return ops.reshape(best, (-1, rows, columns, anchors))
+
+
+def _area(boxes_xyxy):
+    return (boxes_xyxy[..., 2] - boxes_xyxy[..., 0]) * (boxes_xyxy[..., 3] - boxes_xyxy[..., 1])
+
+
+def ciou_xyxy(a, b):
+    """Compare boxes pairwise by complete IoU (..., 4) -> (...), finite for empty boxes too.
+
+    Zheng et al. 2020, equations 8 to 11. Keras's own `compute_ciou` leaves width / height without
+    a floor, and its gradient through alpha, which the paper holds constant.
+    """
+    size_a = a[..., 2:] - a[..., :2]
+    size_b = b[..., 2:] - b[..., :2]
+    overlap_wh = ops.relu(ops.minimum(a[..., 2:], b[..., 2:]) - ops.maximum(a[..., :2], b[..., :2]))
+    overlap = overlap_wh[..., 0] * overlap_wh[..., 1]
+    union = size_a[..., 0] * size_a[..., 1] + size_b[..., 0] * size_b[..., 1] - overlap
+    iou = overlap / ops.maximum(union, 1e-6)
+    hull_wh = ops.maximum(a[..., 2:], b[..., 2:]) - ops.minimum(a[..., :2], b[..., :2])
+    diagonal = ops.maximum(ops.sum(hull_wh * hull_wh, axis=-1), 1e-6)
+    apart_xy = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2
+    distance = ops.sum(apart_xy * apart_xy, axis=-1) / diagonal
+    angle = ops.arctan2(size_a[..., 0], ops.maximum(size_a[..., 1], 1e-6)) - ops.arctan2(
+        size_b[..., 0], ops.maximum(size_b[..., 1], 1e-6)
+    )
+    shape = 0.4052847 * angle * angle  # 4 / pi^2
+    alpha = ops.stop_gradient(shape / ops.maximum(1 - iou + shape, 1e-6))
+    return iou - distance - alpha * shape
