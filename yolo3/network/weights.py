@@ -72,7 +72,7 @@ def fill(network: keras.Model, arrays: Arrays, source: str) -> Filled:
         if expected == found:
             fitting.append(name)
         elif name not in outputs:
-            wrong.append((name, expected[0], found[0] if found else "nothing"))
+            wrong.append((name, *_first_difference(expected, found)))
     if wrong or not fitting:
         raise WeightsError(_misfit(network, source, sorted(wrong)))
     filled = tuple(name for name in own if name in fitting)
@@ -84,6 +84,13 @@ def fill(network: keras.Model, arrays: Arrays, source: str) -> Filled:
         tuple(name for name in arrays if name not in own),
         sum(array.size for name in filled for array in arrays[name]),
     )
+
+
+def _first_difference(expected, found):
+    """Give two different shapes, or all of both lists where one is longer."""
+    if len(expected) == len(found):
+        return next((e, f) for e, f in zip(expected, found, strict=True) if e != f)
+    return tuple(" and ".join(map(str, shapes)) or "nothing" for shapes in (expected, found))
 
 
 def _misfit(network, source, wrong):

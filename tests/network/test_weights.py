@@ -1,0 +1,209 @@
+import re
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from network_cases import FULL_ANCHORS, TINY_ANCHORS, randomise
+from numpy.testing import assert_allclose, assert_array_equal
+
+from yolo3.network.model import build_network, output_layers
+from yolo3.network.spec import make_spec
+from yolo3.network.weights import WeightsError, fill, read_weights, save_body
+
+SPEC = make_spec(("hat", "helmet", "bare"), TINY_ANCHORS, (64, 64))
+OUTPUTS = ("output_32", "output_16")
+
+
+def network_of(class_count=3, seed=1):
+    spec = make_spec([f"class {n}" for n in range(class_count)], TINY_ANCHORS, (64, 64))
+    network = build_network(spec)
+    randomise(network, seed)
+    return network
+
+
+def arrays_of(network):
+    return {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
+
+
+def assert_same(found, expected, names):
+    for name in names:
+        for a, b in zip(found[name], expected[name], strict=True):
+            assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def source():
+    return network_of(seed=1)
+
+
+@pytest.fixture(scope="module")
+def body(source, tmp_path_factory):
+    return save_body(source, SPEC, tmp_path_factory.mktemp("body") / "deep" / "body.keras")
+
+
+@pytest.fixture(scope="module")
+def other():
+    network = network_of(seed=2)
+    return network, arrays_of(network)
+
+
+@pytest.fixture
+def target(other):
+    network, arrays = other
+    for name, numbers in arrays.items():
+        network.get_layer(name).set_weights(numbers)
+    return network
+
+
+def test_whole_network_goes_out_and_in(source, target, tmp_path):
+    source.save(tmp_path / "whole.keras")
+    report = fill(target, read_weights(tmp_path / "whole.keras"), "whole.keras")
+    assert set(report.filled) == set(arrays_of(target))
+    assert report.left == report.unused == ()
+    assert report.parameters == target.count_params()
+    assert_same(arrays_of(target), arrays_of(source), report.filled)
+
+
+def test_body_is_small_half_precision_and_without_outputs(source, body, target):
+    assert body.stat().st_size < 18_000_000
+    before = arrays_of(target)
+    arrays = read_weights(body)
+    assert {array.dtype for layer in arrays.values() for array in layer} == {np.dtype("float32")}
+    assert not set(arrays) & set(OUTPUTS)
+    report = fill(target, arrays, "body.keras")
+    assert set(report.left) == set(OUTPUTS)
+    assert report.unused == ()
+    assert_same(arrays_of(target), before, OUTPUTS)
+    for name in report.filled:
+        for found, expected in zip(arrays_of(target)[name], arrays_of(source)[name], strict=True):
+            assert_allclose(found, expected, rtol=1e-3, atol=1e-7)
+
+
+def test_body_saves_what_a_network_of_reduced_precision_holds(tmp_path):
+    network = build_network(SPEC, precision="mixed_bfloat16")
+    path = save_body(network, SPEC, tmp_path / "body.keras")
+    kernel = network.get_layer("conv_7").get_weights()[0]
+    assert_allclose(read_weights(path)["conv_7"][0], kernel, rtol=1e-3, atol=1e-7)
+
+
+def test_report_can_be_read(target, source):
+    arrays = arrays_of(source)
+    strange = {name: value for name, value in arrays.items() if name not in OUTPUTS}
+    del strange["conv_12"]
+    strange["conv_99"] = [np.zeros(3)]
+    report = fill(target, strange, "some.keras")
+    assert report.left == ("conv_12", "output_32", "output_16")
+    assert report.unused == ("conv_99",)
+    assert str(report) == (
+        f"filled {len(report.filled)} layers ({report.parameters:,} parameters); "
+        "left as they were: conv_12, output_32, output_16; not in this network: conv_99"
+    )
+    assert report.parameters == sum(array.size for name in report.filled for array in strange[name])
+
+
+def test_other_classes_leave_the_outputs_and_fill_the_rest(source):
+    target = network_of(class_count=5, seed=2)
+    before = arrays_of(target)
+    report = fill(target, arrays_of(source), "three classes")
+    assert set(report.left) == set(OUTPUTS)
+    assert_same(arrays_of(target), before, OUTPUTS)
+    assert_same(arrays_of(target), arrays_of(source), report.filled)
+
+
+def test_tiny_weights_do_not_fit_nine_anchors(source):
+    full = build_network(make_spec(("hat", "helmet", "bare"), FULL_ANCHORS, (64, 64)))
+    before = full.get_layer("conv_1").get_weights()
+    with pytest.raises(WeightsError) as caught:
+        fill(full, arrays_of(source), "model_data/base.keras")
+    message = str(caught.value)
+    assert "model_data/base.keras does not fit this network (yolov3)" in message
+    assert "conv_1: expected (3, 3, 3, 32), found (3, 3, 3, 16)" in message
+    assert re.search(r"and \d+ more layers", message)
+    assert "6: Tiny YOLOv3, 9: YOLOv3" in message
+    assert "weights_path=none" in message
+    assert_array_equal(full.get_layer("conv_1").get_weights()[0], before[0])
+
+
+def test_one_wrong_layer_is_an_error_and_nothing_is_changed(source, target):
+    arrays, before = arrays_of(source), arrays_of(target)
+    arrays["conv_4"] = [array[..., :-1] for array in arrays["conv_4"]]
+    with pytest.raises(WeightsError, match=r"conv_4: expected \(3, 3, 64, 128\), found .*127\)"):
+        fill(target, arrays, "file")
+    assert_same(arrays_of(target), before, before)
+
+
+def test_wrong_number_of_arrays_is_told_apart_from_a_wrong_shape(source, target):
+    arrays = arrays_of(source)
+    arrays["conv_4"].append(np.zeros(128))
+    arrays["conv_6_bn"] = arrays["conv_6_bn"][:2]
+    message = r"conv_4: expected \(3, 3, 64, 128\), found \(3, 3, 64, 128\) and \(128,\)"
+    with pytest.raises(WeightsError, match=message):
+        fill(target, arrays, "file")
+
+
+@pytest.mark.parametrize("arrays", [{}, {"other": [np.zeros(3)]}], ids=["empty", "strangers"])
+def test_file_that_fills_nothing_is_an_error(target, arrays):
+    with pytest.raises(WeightsError, match="it has none of the network's layers"):
+        fill(target, arrays, "file")
+
+
+def test_missing_file_says_how_to_do_without(tmp_path):
+    with pytest.raises(WeightsError, match=r"base\.keras: no such file; weights_path=none trains"):
+        read_weights(tmp_path / "base.keras")
+
+
+@pytest.mark.parametrize("name", ["yolov3-tiny.weights", "model.h5", "model", "none"])
+def test_other_kinds_of_file_are_named(tmp_path, name):
+    (tmp_path / name).write_bytes(b"numbers")
+    with pytest.raises(WeightsError, match=f"{name}: expected a .keras file of this project"):
+        read_weights(tmp_path / name)
+
+
+def test_damaged_files_are_named(body, tmp_path):
+    whole = body.read_bytes()
+    damages = {
+        "empty": b"",
+        "garbage": b"<html>404</html>" * 100,
+        "truncated": whole[: len(whole) // 2],
+        "holed": whole[: len(whole) // 2] + bytes(4096) + whole[len(whole) // 2 + 4096 :],
+    }
+    for name, data in damages.items():
+        path = tmp_path / f"{name}.keras"
+        path.write_bytes(data)
+        with pytest.raises(WeightsError, match=rf"{name}\.keras: Keras cannot load it"):
+            read_weights(path)
+
+
+def test_archive_without_a_network_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(WeightsError, match=r"other\.keras: Keras cannot load it"):
+        read_weights(tmp_path / "other.keras")
+
+
+def test_file_that_carries_code_is_refused(tmp_path):
+    pixels = keras.Input((4,))
+    model = keras.Model(pixels, keras.layers.Lambda(lambda x: x + 1)(pixels))
+    model.save(tmp_path / "code.keras")
+    with pytest.raises(WeightsError, match=r"code\.keras: Keras cannot load it: .*[Ll]ambda"):
+        read_weights(tmp_path / "code.keras")
+
+
+def test_weights_that_half_precision_cannot_hold_are_refused(target, tmp_path):
+    gamma, beta, mean, variance = target.get_layer("conv_3_bn").get_weights()
+    target.get_layer("conv_3_bn").set_weights([gamma, beta, mean, variance * 0 + 1e5])
+    with pytest.raises(ValueError, match="conv_3_bn: weights are not finite in half precision"):
+        save_body(target, SPEC, tmp_path / "body.keras")
+    assert not (tmp_path / "body.keras").exists()
+
+
+def test_body_computes_the_same_features(source, body, target):
+    fill(target, read_weights(body), "body")
+    pixels = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
+    features = [
+        keras.Model(network.input, [layer.input for layer in output_layers(network)])
+        for network in (source, target)
+    ]
+    for a, b in zip(*(part.predict_on_batch(pixels) for part in features), strict=True):
+        assert np.abs(a - b).max() < 0.02 * np.abs(a).max()

@@ -1,0 +1,260 @@
+import math
+import random
+
+import keras
+import numpy as np
+import pytest
+from batches_cases import write_pictures
+from learner_cases import ANCHORS, batches_of, small_learner, small_network
+from numpy.testing import assert_array_equal
+from yolo3.data.augmentation import Augmentation
+from yolo3.network.loss import COMPONENTS
+from yolo3.network.model import build_network
+from yolo3.network.spec import make_spec
+from yolo3.training.learner import Learner
+from yolo3.training.stages import LAST_RATE, Stage, frozen_layers, run_stage
+from yolo3.training.validation import validate
+
+BODY = ("conv_1", "conv_1_bn", "conv_2", "conv_2_bn")
+OUTPUTS = ("output_32", "output_16")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return write_pictures(tmp_path_factory.mktemp("pictures"), 6)
+
+
+@pytest.fixture
+def training(pictures):
+    return batches_of(pictures, augmentation=Augmentation(), seed=1)
+
+
+def weights_of(network):
+    return {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
+
+
+def same(a, b, names):
+    return [
+        name
+        for name in names
+        if all(np.array_equal(x, y) for x, y in zip(a[name], b[name], strict=True))
+    ]
+
+
+class Told:
+    """Answer as a validation would, with the numbers that it was told; keep the weights seen."""
+
+    def __init__(self, learner, ap50s, losses=None):
+        self.learner, self.answers = learner, list(zip(ap50s, losses or [1.0] * 99, strict=False))
+        self.weights, self.epochs, self.reports = [], [], []
+
+    def validate(self):
+        ap50, loss = self.answers[len(self.weights)]
+        self.weights.append(weights_of(self.learner.network))
+        return {"val_AP50": ap50, "val_loss": loss}
+
+    def on_epoch(self, epoch, numbers):
+        self.epochs.append(epoch)
+        self.reports.append(numbers)
+
+
+def run_told(stage, training, folder, ap50s, losses=None):
+    learner = small_learner()
+    told = Told(learner, ap50s, losses)
+    history = run_stage(learner, stage, training, told.validate, told.on_epoch, folder)
+    return learner, told, history
+
+
+def test_freezing_the_body_keeps_its_weights_and_statistics_to_the_bit(training, tmp_path):
+    learner = small_learner()
+    frozen = frozen_layers(learner.network, "body", filled=BODY)
+    before = weights_of(learner.network)
+    told = Told(learner, [0.1, 0.2])
+    stage = Stage("frozen", 2, 0.1, frozen)
+    run_stage(learner, stage, training, told.validate, told.on_epoch, tmp_path)
+    assert same(before, weights_of(learner.network), BODY + OUTPUTS) == list(BODY)
+    assert all(layer.trainable for layer in learner.network.layers)
+
+
+def test_freezing_the_backbone_trains_what_was_not_filled(training, tmp_path):
+    learner = small_learner()
+    frozen = frozen_layers(learner.network, "backbone", filled=("conv_1", "conv_1_bn"))
+    before = weights_of(learner.network)
+    told = Told(learner, [0.1])
+    run_stage(
+        learner, Stage("frozen", 1, 0.1, frozen), training, told.validate, told.on_epoch, tmp_path
+    )
+    after = weights_of(learner.network)
+    assert same(before, after, BODY + OUTPUTS) == ["conv_1", "conv_1_bn"]
+    assert (after["conv_2_bn"][2] != before["conv_2_bn"][2]).any()  # the moving mean
+
+
+def test_the_stage_after_a_frozen_one_trains_everything(training, tmp_path):
+    learner = small_learner()
+    told = Told(learner, [0.1, 0.2])
+    for stage in (Stage("frozen", 1, 0.1, frozenset(BODY)), Stage("all", 1, 0.1, first_epoch=1)):
+        before = weights_of(learner.network)
+        run_stage(learner, stage, training, told.validate, told.on_epoch, tmp_path)
+    assert same(before, weights_of(learner.network), BODY + OUTPUTS) == []
+
+
+def test_what_is_frozen():
+    network = small_network()
+    assert frozen_layers(network, "body", filled=BODY) == set(BODY)
+    assert frozen_layers(network, "body", filled=("conv_1",)) == set(BODY)
+    assert frozen_layers(network, "backbone", filled=("conv_1", "output_32")) == {"conv_1"}
+    assert frozen_layers(network, "none", filled=BODY) == frozenset()
+
+
+@pytest.mark.parametrize("freeze", ["body", "backbone", "none"])
+def test_where_nothing_was_filled_nothing_is_frozen(freeze):
+    assert frozen_layers(small_network(), freeze, filled=()) == frozenset()
+
+
+def test_unknown_freeze_is_named():
+    with pytest.raises(ValueError, match="must be one of body, backbone, none, got 'half'"):
+        frozen_layers(small_network(), "half", filled=BODY)
+
+
+def test_best_weights_are_restored_and_kept_on_disk(training, tmp_path):
+    stage = Stage("finetune", 4, 0.1)
+    learner, told, history = run_told(stage, training, tmp_path, [0.2, 0.9, 0.5, 0.6])
+    assert [numbers["val_AP50"] for numbers in history] == [0.2, 0.9, 0.5, 0.6]
+    best = weights_of(learner.network)
+    assert [same(best, seen, best) == list(best) for seen in told.weights] == [0, 1, 0, 0]
+    kept = keras.models.load_model(tmp_path / "finetune-best.keras", compile=False)
+    assert same(best, weights_of(kept), best) == list(best)
+
+
+@pytest.mark.parametrize(
+    ("ap50s", "losses", "best"),
+    [
+        ([0.5, 0.5, 0.5], [3.0, 1.0, 2.0], 1),
+        ([0.5, 0.6, 0.5], [3.0, 9.0, 1.0], 1),
+        ([0.5, 0.5, 0.5], [1.0, 1.0, 1.0], 0),
+        ([0.0, 0.0, 0.0], [2.0, math.nan, math.nan], 0),
+        ([0.0, 0.0, 0.0], [math.nan, 2.0, 3.0], 1),
+    ],
+    ids=["loss breaks ties", "score goes first", "first of equals", "never NaN", "after NaN"],
+)
+def test_which_epoch_is_best(training, tmp_path, ap50s, losses, best):
+    learner, told, _ = run_told(Stage("s", 3, 0.1), training, tmp_path, ap50s, losses)
+    found = weights_of(learner.network)
+    assert same(found, told.weights[best], found) == list(found)
+    assert same(found, told.weights[best - 1], found) != list(found)
+
+
+def test_patience_ends_the_stage_and_says_so(training, tmp_path, capsys):
+    scores = [0.3, 0.5, 0.4, 0.5, 0.9, 0.9]
+    _, told, history = run_told(Stage("s", 6, 0.1, patience=2), training, tmp_path, scores)
+    assert len(history) == len(told.weights) == 4
+    assert "s: no better AP50 for 2 epochs, stops" in capsys.readouterr().out
+
+
+def test_no_epochs_change_nothing(training, tmp_path):
+    learner = small_learner()
+    before = weights_of(learner.network)
+    told = Told(learner, [])
+    stage = Stage("frozen", 0, 0.1, frozenset(BODY))
+    history = run_stage(learner, stage, training, told.validate, told.on_epoch, tmp_path / "logs")
+    assert history == told.epochs == told.weights == []
+    assert same(before, weights_of(learner.network), before) == list(before)
+    assert not (tmp_path / "logs").exists()
+    assert all(layer.trainable for layer in learner.network.layers)
+
+
+
+
+def test_epochs_go_on_where_the_stage_before_ended(training, tmp_path, monkeypatch):
+    drawn = []
+    sample = type(training)._sample
+    monkeypatch.setattr(
+        type(training),
+        "_sample",
+        lambda self, number, epoch, position: (
+            drawn.append(epoch) or sample(self, number, epoch, position)
+        ),
+    )
+    training.epoch = 0
+    stage = Stage("finetune", 2, 0.1, first_epoch=5)
+    _, told, history = run_told(stage, training, tmp_path, [0.1, 0.2])
+    assert told.epochs == [numbers["epoch"] for numbers in history] == [5, 6]
+    assert sorted(set(drawn)) == [5, 6]
+    assert training.epoch == 7
+
+
+def test_report_holds_every_number_and_the_rate_falls(training, tmp_path, capsys):
+    stage = Stage("finetune", 10, 0.5)
+    _, told, history = run_told(stage, training, tmp_path, [0.1 * n for n in range(10)])
+    names = {"loss", *COMPONENTS, "val_loss", "val_AP50", "learning_rate", "images_per_second"}
+    for numbers, reported in zip(history, told.reports, strict=True):
+        assert set(reported) == names
+        assert {name: numbers[name] for name in names} == reported
+        assert all(isinstance(float(value), float) for value in reported.values())
+    rates = [numbers["learning_rate"] for numbers in history]
+    assert max(rates) == pytest.approx(0.5, rel=0.05)
+    assert rates.index(max(rates)) <= 1
+    assert rates[1:] == sorted(rates[1:], reverse=True)
+    assert rates[-1] == pytest.approx(0.5 * LAST_RATE, rel=0.2)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10
+    assert lines[1].startswith("finetune 2/10  loss ")
+    assert "val AP50 0.100 *" in lines[1]
+
+
+def test_same_seed_gives_the_same_numbers_to_the_bit(pictures, tmp_path):
+    results = []
+    for run, workers in enumerate((1, 2, 2)):
+        learner = small_learner(seed=4)
+        random.seed(run)  # what else draws from Python's own generator must not matter
+        training = batches_of(pictures, augmentation=Augmentation(), seed=4, workers=workers)
+        checking = batches_of(pictures)
+        history = run_stage(
+            learner,
+            Stage("s", 3, 0.05),
+            training,
+            lambda learner=learner, checking=checking: validate(learner, checking, pictures),
+            lambda epoch, numbers: None,
+            tmp_path / str(run),
+        )
+        for numbers in history:
+            del numbers["images_per_second"]
+        results.append((history, weights_of(learner.network)))
+    for history, weights in results[1:]:
+        assert history == results[0][0]
+        for name, arrays in weights.items():
+            for a, b in zip(arrays, results[0][1][name], strict=True):
+                assert_array_equal(a, b)
+
+
+def test_tensorboard_gets_its_events(training, tmp_path):
+    run_told(Stage("finetune", 1, 0.1), training, tmp_path, [0.1])
+    events = list((tmp_path / "finetune").rglob("events.out.tfevents.*"))
+    assert events
+    assert sum(path.stat().st_size for path in events) > 200
+    text = b"".join(path.read_bytes() for path in events)
+    assert b"epoch_box_loss" in text
+    assert b"epoch_AP50" in text or b"epoch_val_AP50" in text
+
+
+def test_reduced_precision_trains_the_real_network(pictures, tmp_path):
+    keras.utils.set_random_seed(0)
+    spec = make_spec(("hat", "bare"), ANCHORS, (64, 64))
+    network = build_network(spec, precision="mixed_bfloat16")
+    before = weights_of(network)
+    learner = Learner(network, spec)
+    training = batches_of(pictures[:2], augmentation=Augmentation(), seed=1)
+    checking = batches_of(pictures[:2])
+    (numbers,) = run_stage(
+        learner,
+        Stage("s", 1, 0.01),
+        training,
+        lambda: validate(learner, checking, pictures[:2]),
+        lambda epoch, numbers: None,
+        tmp_path,
+    )
+    assert all(math.isfinite(value) for value in numbers.values())
+    after = weights_of(network)
+    assert same(before, after, before) == []
+    assert {array.dtype for arrays in after.values() for array in arrays} == {np.dtype("float32")}
+    assert all(np.isfinite(array).all() for arrays in after.values() for array in arrays)

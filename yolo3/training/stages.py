@@ -1,0 +1,198 @@
+"""The two stages of transfer learning, each one call of `run_stage`."""
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from yolo3.data.batches import Batches
+from yolo3.network.model import output_layers
+from yolo3.training.learner import Learner
+
+FREEZE = ("body", "backbone", "none")
+WARM_UP = 0.1
+"""Part of a stage's steps in which the learning rate rises linearly from nothing."""
+LAST_RATE = 0.02
+"""Where the cosine ends, as a part of the learning rate."""
+WEIGHT_DECAY = 5e-4
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Say what one stage trains and for how long.
+
+    frozen: names of the layers that keep their weights and their batch statistics.
+    first_epoch: number of its first epoch on the axis that the stages share.
+    patience: epochs without a better validation AP50 after which it ends early.
+    """
+
+    name: str
+    epochs: int
+    learning_rate: float
+    frozen: frozenset[str] = field(default_factory=frozenset)
+    first_epoch: int = 0
+    patience: int = 10
+
+
+def frozen_layers(network: keras.Model, freeze: str, filled: tuple[str, ...]) -> frozenset[str]:
+    """Name the layers to freeze.
+
+    `body`: all but the output convolutions. `backbone`: those that a weights file filled, outputs
+    excepted. `none`: none. Nothing is frozen where nothing was filled, since frozen random weights
+    learn nothing.
+    """
+    if freeze not in FREEZE:
+        raise ValueError(f"freeze must be one of {', '.join(FREEZE)}, got {freeze!r}")
+    outputs = {layer.name for layer in output_layers(network)}
+    if freeze == "none" or not filled:
+        return frozenset()
+    names = {layer.name for layer in network.layers if layer.weights} - outputs
+    return frozenset(names if freeze == "body" else names & set(filled))
+
+
+def run_stage(
+    learner: Learner,
+    stage: Stage,
+    batches: Batches,
+    validate: Callable[[], dict[str, float]],
+    on_epoch: Callable[[int, dict[str, float]], None],
+    folder: Path,
+) -> list[dict[str, float]]:
+    """Train one stage and leave the learner with the weights of its best epoch.
+
+    The best epoch has the highest validation AP50, and of those the lowest validation loss.
+    on_epoch: called after each epoch with its number on the common axis and its numbers.
+    folder: where `<stage>-best.keras` and TensorBoard's events go.
+    Returns the numbers of each epoch; none where the stage has no epochs, and nothing changes then.
+    """
+    if not stage.epochs:
+        return []
+    prepare(learner, stage, len(batches))
+    batches.epoch = stage.first_epoch
+    folder.mkdir(parents=True, exist_ok=True)
+    best = _Best(folder / f"{stage.name}-best.keras", stage.patience)
+    report = _Report(stage, batches, validate, best, on_epoch)
+    learner.fit(
+        batches,
+        initial_epoch=stage.first_epoch,
+        epochs=stage.first_epoch + stage.epochs,
+        shuffle=False,  # the batches shuffle themselves, from their seed; Keras would not
+        verbose=0,
+        callbacks=[
+            report,
+            keras.callbacks.TensorBoard(str(folder / stage.name), write_graph=False),
+        ],
+    )
+    best.restore(learner)
+    for layer in learner.network.layers:
+        layer.trainable = True
+    return report.history
+
+
+def prepare(learner: Learner, stage: Stage, steps_per_epoch: int) -> None:
+    """Freeze what the stage freezes, and compile with its optimizer."""
+    for layer in learner.network.layers:
+        layer.trainable = layer.name not in stage.frozen
+    learner.compile(optimizer=_optimizer(stage, steps_per_epoch))
+
+
+def _optimizer(stage, steps_per_epoch):
+    """AdamW (Loshchilov and Hutter 2019); biases and batch normalisation do not decay."""
+    optimizer = keras.optimizers.AdamW(_schedule(stage, steps_per_epoch), weight_decay=WEIGHT_DECAY)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _schedule(stage, steps_per_epoch):
+    """Rise linearly, then fall as a cosine (Loshchilov and Hutter 2017)."""
+    steps = stage.epochs * steps_per_epoch
+    rising = max(1, int(WARM_UP * steps))
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=stage.learning_rate / 100,
+        decay_steps=max(1, steps - rising),
+        alpha=LAST_RATE,
+        warmup_target=stage.learning_rate,
+        warmup_steps=rising,
+    )
+
+
+class _Best:
+    """Keep the best weights on disk, and count the epochs since."""
+
+    def __init__(self, path, patience):
+        self.path = path
+        self.patience = patience
+        self.waited = 0
+        self._standing = None
+
+    def consider(self, learner, numbers):
+        """Save the weights if they are the best so far; tell whether they are."""
+        standing = (_or_worst(numbers["val_AP50"]), _or_worst(-numbers["val_loss"]))
+        if self._standing is not None and standing <= self._standing:
+            self.waited += 1
+            return False
+        self._standing, self.waited = standing, 0
+        learner.network.save(self.path)
+        return True
+
+    def restore(self, learner):
+        learner.network.load_weights(self.path)
+
+
+def _or_worst(number):
+    return -math.inf if math.isnan(number) else number
+
+
+class _Report(keras.callbacks.Callback):
+    """Validate after each epoch, keep the best weights, and tell a person how it goes."""
+
+    def __init__(self, stage, batches, validate, best, on_epoch):
+        super().__init__()
+        self.history = []
+        self._stage, self._batches = stage, batches
+        self._validate, self._best, self._on_epoch = validate, best, on_epoch
+        self._bar = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        done = epoch - self._stage.first_epoch + 1
+        self._bar = tqdm(
+            total=len(self._batches),
+            desc=f"{self._stage.name} {done}/{self._stage.epochs}",
+            unit="batch",
+            leave=False,
+            disable=not sys.stderr.isatty(),
+        )
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._bar.update()
+        self._bar.set_postfix(loss=f"{logs['loss']:.3f}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = time.perf_counter() - self._began
+        self._bar.close()
+        logs["images_per_second"] = len(self._batches) * self._batches.batch_size / seconds
+        logs["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
+        logs.update(self._validate())
+        better = self._best.consider(self.model, logs)
+        self.history.append({"epoch": epoch, **logs})
+        print(_line(self._stage, epoch, logs, better), flush=True)
+        self._on_epoch(epoch, dict(logs))
+        if self._best.waited >= self._stage.patience:
+            print(f"{self._stage.name}: no better AP50 for {self._stage.patience} epochs, stops")
+            self.model.stop_training = True
+
+
+def _line(stage, epoch, numbers, better):
+    done = epoch - stage.first_epoch + 1
+    return (
+        f"{stage.name} {done}/{stage.epochs}  loss {numbers['loss']:.3f}"
+        f"  val loss {numbers['val_loss']:.3f}  val AP50 {numbers['val_AP50']:.3f}"
+        f"{' *' if better else '  '}  {numbers['images_per_second']:.1f} images/s"
+    )
