@@ -1,0 +1,71 @@
+"""Train a YOLOv3 detector in two stages and log it to MLflow; `python train.py --help`."""
+
+import click
+
+from yolo3.commands.errors import explain_errors
+
+
+@click.command(context_settings={"show_default": True})
+@click.option(
+    "--annotation-path", default="voc/list_master.txt", help="List of pictures and boxes."
+)
+@click.option(
+    "--weights-path",
+    default="model_data/yolo_tiny_base.keras",
+    help="Weights to start from, or none for random ones.",
+)
+@click.option(
+    "--classes-path", default="model_data/yolo_custom_classes.txt", help="Class names, one a line."
+)
+@click.option(
+    "--anchors-path",
+    default="model_data/yolo_tiny_anchors.txt",
+    help="Six anchors (Tiny YOLOv3) or nine (YOLOv3), in pixels of the network's input.",
+)
+@click.option("--log-dir", default="logs/default", help="Checkpoints and TensorBoard, by run id.")
+@click.option(
+    "--initial-lr", default=1e-3, type=click.FloatRange(0, min_open=True), help="Learning rate."
+)
+@click.option("--batch-size", default=16, type=click.IntRange(1), help="Pictures to a step.")
+@click.option(
+    "--frozen-epochs", default=10, type=click.IntRange(0), help="Epochs with frozen layers."
+)
+@click.option(
+    "--fine-tune-epochs", default=20, type=click.IntRange(0), help="Epochs with all layers."
+)
+@click.option("--input-size", default="416", help="Network input, a multiple of 32, or WxH.")
+@click.option(
+    "--val-split",
+    default=0.1,
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Part of the pictures to validate on, at least one.",
+)
+@click.option(
+    "--val-annotation-path", default="", help="List to validate on, instead of val-split."
+)
+@click.option("--seed", default=1, type=click.IntRange(0), help="Where every random draw begins.")
+@click.option(
+    "--freeze",
+    default="body",
+    type=click.Choice(["body", "backbone", "none"]),
+    help="What the first stage keeps: all but the outputs, what the weights filled, or nothing.",
+)
+@click.option(
+    "--precision",
+    default="float32",
+    type=click.Choice(["float32", "mixed_bfloat16"]),
+    help="Arithmetic of the training; the logged model is float32.",
+)
+@click.option(
+    "--registered-model-name", default="", help="Register the final model under this name."
+)
+@explain_errors
+def main(**options):
+    """Train a detector on labelled pictures and log it to MLflow."""
+    from yolo3.tracking.train import Settings, train_and_evaluate
+
+    train_and_evaluate(Settings(**options))
+
+
+if __name__ == "__main__":
+    main()

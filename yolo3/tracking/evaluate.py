@@ -1,0 +1,51 @@
+"""Measure a logged model on a list of pictures, in a run of its own."""
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import mlflow
+
+from yolo3.data.annotations import read_annotations, read_classes
+from yolo3.detector.mlflow_model import load_detector
+from yolo3.evaluation.evaluate import evaluate
+from yolo3.evaluation.report import write_report
+from yolo3.tracking import run as record
+from yolo3.tracking.dataset import log_pictures
+from yolo3.training.validation import THRESHOLDS
+
+
+def evaluate_model(
+    model: str, annotation_path: str, classes_path: str, output: str
+) -> dict[str, float]:
+    """Evaluate a model on a list; log metrics and report to MLflow, and write it to `output`.
+
+    Raises DataError for the list, ModelError for the model, and ValueError when the names in
+    `classes_path` are not the model's.
+    """
+    detector = load_detector(model)
+    class_names = detector.spec.class_names
+    if classes_path and read_classes(record.find_file(classes_path)) != class_names:
+        raise ValueError(
+            f"{classes_path}: its classes are not the model's, expected {', '.join(class_names)}"
+        )
+    pictures, findings = read_annotations(
+        record.find_file(annotation_path), class_names, record.PROJECT_DIR
+    )
+    print("\n".join(findings.lines()), end="\n" if findings.found else "")
+    evaluation = evaluate(
+        partial(detector.detect, **asdict(THRESHOLDS)),
+        pictures,
+        class_names,
+        progress=True,
+    )
+    if output:
+        write_report(evaluation, Path(output))
+    with record.open_run():
+        record.log_params({"model": model, "annotation_path": annotation_path})
+        log_pictures(pictures, class_names, record.find_file(annotation_path), "evaluation")
+        numbers = record.log_evaluation(evaluation, "evaluation", "", 0)
+        mlflow.log_metrics({f"data_{kind}": n for kind, n in findings.counts.items()})
+    for name, value in numbers.items():
+        print(f"{name:24} {value:.4f}")
+    return numbers

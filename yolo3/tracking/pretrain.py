@@ -1,0 +1,123 @@
+"""Make the base weights that ship with the project: train on freshly rendered scenes.
+
+The scenes hold other headgear, other objects and other backgrounds than the sample in voc/, and
+only the body is kept, so that both stages of the main job have something left to learn.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import keras
+import mlflow
+import numpy as np
+
+from yolo3.data.annotations import read_annotations, read_classes
+from yolo3.data.augmentation import Augmentation
+from yolo3.data.batches import Batches
+from yolo3.network.grid import encode
+from yolo3.network.model import build_network
+from yolo3.network.spec import make_spec, parse_input_size, read_anchors
+from yolo3.network.weights import save_body
+from yolo3.scenes import PRETRAIN, write_dataset
+from yolo3.tracking import run as record
+from yolo3.tracking.dataset import log_pictures, pictures_digest
+from yolo3.training.learner import Learner
+from yolo3.training.stages import Stage, run_stage
+from yolo3.training.validation import validate
+
+ANCHORS_SIZE = 416
+"""Input size that the shipped anchors are meant for; other sizes scale them."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Hold what the user chose; see `python -m yolo3 pretrain --help`."""
+
+    output: str
+    data: str
+    count: int
+    val_count: int
+    epochs: int
+    input_size: str
+    batch_size: int
+    initial_lr: float
+    anchors_path: str
+    log_dir: str
+    seed: int
+    precision: str
+
+
+def pretrain(settings: Settings) -> dict[str, float]:
+    """Render scenes, train on them from random weights, and save the body of the best epoch.
+
+    Writes the weights to `output`, and beside it a `.json` with the settings, the digests of the
+    scenes and the numbers of every epoch. Returns the numbers of the best epoch.
+    """
+    input_wh = parse_input_size(settings.input_size)
+    train, val = _scenes(settings)
+    anchors = np.array(read_anchors(record.find_file(settings.anchors_path)))
+    anchors_wh = anchors * np.array(input_wh) / ANCHORS_SIZE
+    spec = make_spec(PRETRAIN.class_names, anchors_wh, input_wh)
+    keras.utils.set_random_seed(settings.seed)
+    network = build_network(spec, settings.precision)
+    learner = Learner(network, spec)
+    encoding = partial(encode, spec=spec)
+    batches = Batches(
+        train,
+        input_wh,
+        encoding,
+        settings.batch_size,
+        augmentation=Augmentation(),
+        seed=settings.seed,
+        workers=2,
+    )
+    checking = partial(validate, learner, Batches(val, input_wh, encoding, 16), val)
+    with record.open_run() as run:
+        record.log_settings(settings)
+        record.log_lock()
+        log_pictures(train, PRETRAIN.class_names, Path(settings.data), "training")
+        log_pictures(val, PRETRAIN.class_names, Path(settings.data), "validation")
+        stage = Stage("pretrain", settings.epochs, settings.initial_lr, patience=settings.epochs)
+        history = run_stage(
+            learner,
+            stage,
+            batches,
+            checking,
+            lambda epoch, numbers: mlflow.log_metrics(numbers, step=epoch + 1),
+            Path(settings.log_dir) / run.info.run_id,
+        )
+        output = save_body(network, spec, Path(settings.output))
+        best = max(history, key=lambda numbers: (numbers["val_AP50"], -numbers["val_loss"]))
+        story = {
+            "settings": asdict(settings) | {"output": output.name, "data": ""},
+            "class_names": PRETRAIN.class_names,
+            "scenes_sha256": {
+                "training": pictures_digest(train),
+                "validation": pictures_digest(val),
+            },
+            "parameters": int(network.count_params()),
+            "best": best,
+            "history": history,
+        }
+        output.with_suffix(".json").write_text(json.dumps(story, indent=1) + "\n", "utf-8")
+        mlflow.log_artifact(str(output))
+        mlflow.log_artifact(str(output.with_suffix(".json")))
+        print(f"{output}: body of epoch {best['epoch'] + 1}, val AP50 {best['val_AP50']:.3f}")
+        return best
+
+
+def _scenes(settings):
+    """Render what is not there yet; training and validation scenes have seeds of their own."""
+    lists = []
+    for name, count, seed in (
+        ("train", settings.count, settings.seed),
+        ("val", settings.val_count, settings.seed + 1_000_000),
+    ):
+        folder = Path(settings.data) / f"{name}-{count}-{seed}"
+        if not folder.exists():
+            write_dataset(folder, count, seed, theme=PRETRAIN)
+        names = read_classes(folder / "classes.txt")
+        lists.append(read_annotations(folder / "list_master.txt", names, folder)[0])
+    return lists

@@ -1,0 +1,77 @@
+"""One MLflow run: opened once, and told everything that is worth knowing of a training."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import mlflow
+from mlflow.tracking import MlflowClient
+
+from yolo3.evaluation.evaluate import Evaluation
+from yolo3.evaluation.report import write_report
+
+PROJECT_DIR = Path(__file__).resolve().parents[2]
+LOCK = PROJECT_DIR / "requirements.txt"
+
+
+def find_file(path: str) -> Path:
+    """Seek a file from where the user is, then in the project, so that defaults work anywhere."""
+    here = Path(path)
+    return PROJECT_DIR / here if not here.exists() and (PROJECT_DIR / here).exists() else here
+
+
+@contextmanager
+def open_run() -> Iterator[mlflow.ActiveRun]:
+    """Open a run with system metrics, or enter the one that `mlflow run` opened."""
+    with mlflow.start_run(log_system_metrics=True) as run:
+        print(f"MLflow run {run.info.run_id} at {_shown_uri()}", flush=True)
+        yield run
+
+
+def _shown_uri() -> str:
+    return mlflow.get_tracking_uri().removeprefix("file://")
+
+
+def log_params(values: dict) -> None:
+    """Log parameters, but those that the run has already.
+
+    `mlflow run` has by then logged what its user gave, as text quoted for a shell, and a parameter
+    cannot be logged twice: those are left as they are.
+    """
+    run_id = mlflow.active_run().info.run_id
+    taken = MlflowClient().get_run(run_id).data.params
+    mlflow.log_params({name: value for name, value in values.items() if name not in taken})
+
+
+def log_settings(settings) -> None:
+    """Log a settings dataclass: as parameters, and with its types in `parameters.json`."""
+    log_params(asdict(settings))
+    mlflow.log_dict(asdict(settings), "parameters.json")
+
+
+def log_lock() -> None:
+    """Log the lock that the environment was installed from."""
+    mlflow.log_artifact(str(LOCK))
+
+
+def log_text_lines(lines, name: str) -> None:
+    """Log lines as a text artifact."""
+    mlflow.log_text("\n".join(lines) + "\n", name)
+
+
+def log_evaluation(evaluation: Evaluation, folder: str, prefix: str, step: int) -> dict[str, float]:
+    """Log the numbers of an evaluation with a prefix, and its report as artifacts; return them."""
+    numbers = {f"{prefix}{name}": value for name, value in evaluation.metrics().items()}
+    mlflow.log_metrics(numbers, step=step)
+    with tempfile.TemporaryDirectory() as temporary:
+        write_report(evaluation, Path(temporary))
+        mlflow.log_artifacts(temporary, folder)
+    return numbers
+
+
+def log_json(value, name: str) -> None:
+    """Log a value as a JSON artifact."""
+    mlflow.log_text(json.dumps(value, indent=2, ensure_ascii=False), name)

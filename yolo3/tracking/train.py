@@ -1,0 +1,264 @@
+"""The main job: read and check the data, train in two stages, evaluate, log.
+
+classes, anchors, lists -> pictures (checked)  -> training and validation batches
+weights -> network -> frozen stage -> evaluation, logged model -> fine-tune stage -> the same
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import keras
+import mlflow
+
+from yolo3.data.annotations import Picture, read_annotations, read_classes
+from yolo3.data.augmentation import Augmentation
+from yolo3.data.batches import Batches
+from yolo3.data.images import read_image
+from yolo3.data.pictures import Findings
+from yolo3.data.splits import check_apart, split_pictures
+from yolo3.detector.detector import Detector
+from yolo3.detector.mlflow_model import as_float32, log_detector
+from yolo3.evaluation import figures
+from yolo3.evaluation.evaluate import Evaluation, evaluate
+from yolo3.network.grid import encode
+from yolo3.network.model import build_network
+from yolo3.network.postprocess import Thresholds
+from yolo3.network.spec import NetworkSpec, make_spec, parse_input_size, read_anchors
+from yolo3.network.weights import fill, read_weights
+from yolo3.tracking import run as record
+from yolo3.tracking.dataset import boxes_per_class, log_pictures
+from yolo3.training.learner import Learner
+from yolo3.training.stages import Stage, frozen_layers, run_stage
+from yolo3.training.validation import THRESHOLDS, validate
+
+FROZEN_MODEL = "keras-yolo-model-frozen-pass"
+FINAL_MODEL = "keras-yolo-model"
+NO_WEIGHTS = "none"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Hold what the user chose; the README's table says what each means."""
+
+    annotation_path: str
+    weights_path: str
+    classes_path: str
+    anchors_path: str
+    log_dir: str
+    initial_lr: float
+    batch_size: int
+    frozen_epochs: int
+    fine_tune_epochs: int
+    input_size: str
+    val_split: float
+    val_annotation_path: str
+    seed: int
+    freeze: str
+    precision: str
+    registered_model_name: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """Hold the pictures of a training, by what they are for."""
+
+    train: Sequence[Picture]
+    val: Sequence[Picture]
+    class_names: tuple[str, ...]
+    findings: Findings
+
+
+def read_data(settings: Settings) -> Data:
+    """Read, check and divide the pictures; DataError tells all that is wrong at once."""
+    class_names = read_classes(record.find_file(settings.classes_path))
+    pictures, findings = _read_list(settings.annotation_path, class_names)
+    if settings.val_annotation_path:
+        val, val_findings = _read_list(settings.val_annotation_path, class_names)
+        shared = check_apart(pictures, val)
+        return Data(pictures, val, class_names, findings + val_findings + shared)
+    train, val = split_pictures(pictures, settings.val_split, settings.seed)
+    return Data(train, val, class_names, findings)
+
+
+def _read_list(path, class_names):
+    return read_annotations(record.find_file(path), class_names, record.PROJECT_DIR)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Name the run, and hold the final metrics by the names that MLflow has."""
+
+    run_id: str
+    metrics: dict[str, float]
+
+
+def train_and_evaluate(settings: Settings) -> Outcome:
+    """Run the main job in one MLflow run.
+
+    Raises DataError, WeightsError or ValueError, before the run is opened, for what the user must
+    mend.
+    """
+    anchors_wh = read_anchors(record.find_file(settings.anchors_path))
+    input_wh = parse_input_size(settings.input_size)
+    data = read_data(settings)
+    _print_data(data)
+    spec = make_spec(data.class_names, anchors_wh, input_wh)
+    keras.utils.set_random_seed(settings.seed)
+    network = build_network(spec, settings.precision)
+    filled = _fill(network, settings.weights_path)
+    frozen = frozen_layers(network, settings.freeze, filled)
+    with record.open_run() as run:
+        _record_start(settings, spec, data)
+        job = _Job(settings, spec, data, network, Path(settings.log_dir) / run.info.run_id)
+        metrics = job.run_stage(
+            Stage("frozen", settings.frozen_epochs, settings.initial_lr, frozen),
+            "frozen_",
+            FROZEN_MODEL,
+        )
+        metrics |= job.run_stage(
+            Stage(
+                "finetune",
+                settings.fine_tune_epochs,
+                settings.initial_lr,
+                first_epoch=len(job.history),
+            ),
+            "",
+            FINAL_MODEL,
+            settings.registered_model_name,
+        )
+        job.record_history()
+        print(_closing(run.info.run_id))
+        return Outcome(run.info.run_id, metrics)
+
+
+class _Job:
+    """Carry what both stages share."""
+
+    def __init__(self, settings, spec, data, network, folder):
+        self.settings, self.spec, self.data, self.folder = settings, spec, data, folder
+        self.learner = Learner(network, spec)
+        self.history = []
+        self._boundary = None
+        batches = partial(
+            Batches,
+            input_wh=spec.input_wh,
+            encode=partial(encode, spec=spec),
+            batch_size=settings.batch_size,
+        )
+        self._train = batches(
+            data.train, augmentation=Augmentation(), seed=settings.seed, workers=2
+        )
+        self._validate = partial(validate, self.learner, batches(data.val), data.val)
+
+    def run_stage(self, stage: Stage, prefix: str, model_name: str, registered_name: str = ""):
+        """Train a stage, evaluate what it leaves, and log both."""
+        self._train.epoch = stage.first_epoch
+        ran = run_stage(self.learner, stage, self._train, self._validate, _log_epoch, self.folder)
+        self.history += ran
+        if stage.name == "frozen":
+            self._boundary = len(self.history)
+        step = len(self.history)
+        losses = {
+            f"{stage.name}_{name.removeprefix('val_')}": value
+            for name, value in self._validate().items()
+            if name.endswith("loss")
+        }
+        mlflow.log_metrics(losses, step=step)
+        network = as_float32(self.learner.network)  # what is logged is what is measured
+        detector = Detector(network, self.spec)
+        evaluation = evaluate(
+            partial(detector.detect, **asdict(THRESHOLDS)),
+            self.data.val,
+            self.data.class_names,
+        )
+        numbers = record.log_evaluation(evaluation, f"evaluation/{stage.name}", prefix, step)
+        self._log_model(network, evaluation, model_name, registered_name, step)
+        print(_summary(stage.name, evaluation), flush=True)
+        return losses | numbers
+
+    def record_history(self):
+        """Log the curves of the whole training."""
+        record.log_json(self.history, "history.json")
+        if self.history:
+            mlflow.log_figure(
+                figures.training_curves(self.history, self._boundary), "figures/training.png"
+            )
+
+    def _log_model(self, network, evaluation: Evaluation, name, registered_name, step):
+        log_detector(
+            network,
+            self.spec,
+            name=name,
+            lock=record.LOCK,
+            thresholds=Thresholds(score_threshold=_usable(evaluation.curves.best_threshold)),
+            example=read_image(self.data.val[0].path),
+            registered_model_name=registered_name or None,
+            step=step,
+        )
+
+
+def _usable(threshold: float) -> float:
+    """Keep a best-F1 threshold within what a detector should answer with."""
+    return float(min(max(threshold, 0.05), 0.95))
+
+
+def _fill(network, weights_path) -> tuple[str, ...]:
+    """Fill the network from a weights file; return the names of the layers that it filled."""
+    if weights_path == NO_WEIGHTS:
+        print("weights_path=none: training from random weights, nothing is frozen")
+        return ()
+    report = fill(network, read_weights(record.find_file(weights_path)), weights_path)
+    print(f"{weights_path}: {report}")
+    return report.filled
+
+
+def _log_epoch(epoch, numbers):
+    mlflow.log_metrics(numbers, step=epoch + 1)
+
+
+def _record_start(settings: Settings, spec: NetworkSpec, data: Data) -> None:
+    """Record all that is known before the first step."""
+    record.log_settings(settings)
+    record.log_lock()
+    mlflow.log_text(spec.to_json(), "network.json")
+    source = record.find_file(settings.annotation_path)
+    log_pictures(data.train, data.class_names, source, "training")
+    val_source = record.find_file(settings.val_annotation_path or settings.annotation_path)
+    log_pictures(data.val, data.class_names, val_source, "validation")
+    mlflow.log_metrics({f"data_{kind}": count for kind, count in data.findings.counts.items()})
+    record.log_text_lines(_data_lines(data), "data.txt")
+    for name, pictures in (("training", data.train), ("validation", data.val)):
+        record.log_text_lines(
+            (f"{picture.digest} {picture.source}" for picture in pictures), f"pictures/{name}.txt"
+        )
+
+
+def _data_lines(data: Data) -> list[str]:
+    lines = []
+    for name, pictures in (("training", data.train), ("validation", data.val)):
+        counts = boxes_per_class(pictures, data.class_names)
+        shown = ", ".join(f"{count} {label}" for label, count in counts.items())
+        lines.append(f"{name}: {len(pictures)} pictures, boxes: {shown}")
+    return lines + data.findings.lines()
+
+
+def _print_data(data: Data) -> None:
+    print("\n".join(_data_lines(data)), flush=True)
+
+
+def _summary(stage: str, evaluation: Evaluation) -> str:
+    numbers = evaluation.metrics()
+    return (
+        f"{stage}: AP50 {numbers['AP50']:.3f}, AP {numbers['AP']:.3f} "
+        f"on {len(evaluation.pictures)} validation pictures"
+    )
+
+
+def _closing(run_id: str) -> str:
+    return (
+        f"model: runs:/{run_id}/{FINAL_MODEL}\n"
+        f"detect with it: python -m yolo3 detect --model runs:/{run_id}/{FINAL_MODEL} "
+        "--input PICTURE --output found"
+    )
