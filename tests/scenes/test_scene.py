@@ -90,3 +90,24 @@ def test_themes_name_what_exists_and_do_not_draw_classes_as_clutter(theme):
 def test_backgrounds_fill_the_picture(name, horizon):
     image = BACKGROUNDS[name](np.random.default_rng(0), (90, 60), horizon)
     assert image.mode == "RGB" and image.size == (90, 60)
+
+
+def test_pretraining_labels_each_head_once_more_as_part_of_its_whole_figure():
+    whole = PRETRAIN.class_names.index("figure")
+    heads = range(len(PRETRAIN.head_classes))
+    seen = 0
+    for number in range(12):
+        scene = render_scene(np.random.default_rng([9, number]), PRETRAIN)
+        figures = scene.boxes_xyxy[scene.class_ids == whole]
+        worn = scene.boxes_xyxy[np.isin(scene.class_ids, heads)]
+        assert len(figures) == len(worn)
+        for figure, head in zip(figures, worn, strict=True):
+            assert (head[:2] >= figure[:2] - 2).all()
+            assert (head[2:] <= figure[2:] + 2).all()
+            seen += 1
+    assert seen
+
+
+def test_sample_labels_heads_alone():
+    assert SAMPLE.whole_class is None
+    assert SAMPLE.class_names == SAMPLE.head_classes

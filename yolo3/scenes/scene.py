@@ -14,18 +14,17 @@ from yolo3.scenes.painter import Sprite, paint
 
 MIN_VISIBLE = 0.42  # of a labelled thing; what shows less is taken out of the scene
 MIN_HEAD_VISIBLE = 0.72  # the class is worn on the head
-MIN_SIDE = 8.0  # pixels
+MIN_SIDE = 12.0  # pixels
 FIGURE_UNITS, THING_UNITS = 108.0, 96.0  # as tall as the drawn share of the picture
 SIZES_WH = ((480, 360), (360, 480), (512, 384), (384, 512), (416, 416), (480, 320), (320, 480),
             (400, 300), (320, 320), (560, 400), (400, 560), (640, 420), (512, 288))  # fmt: skip
 EMPTY_SHARE = 0.08
 # share of pictures, number of labelled things, height of a figure as a share of the picture's
 ARRANGEMENTS = (
-    (0.20, (1, 1), (0.50, 0.80)),
-    (0.32, (2, 4), (0.28, 0.55)),
-    (0.28, (2, 6), (0.14, 0.32)),
-    (0.12, (1, 6), (0.065, 0.16)),
-    (0.08, (1, 3), (0.20, 0.75)),
+    (0.24, (1, 1), (0.50, 0.90)),
+    (0.34, (2, 4), (0.32, 0.60)),
+    (0.30, (2, 6), (0.18, 0.36)),
+    (0.12, (1, 3), (0.25, 0.80)),
 )
 
 
@@ -58,13 +57,24 @@ def render_scene(rng, theme, size_wh=None):
     for item in clean:
         _drop_shadow(image, item, light)
         image.paste(item.sprite.image, _corner(item), item.sprite.image)
-    boxes = [_box(item, size) for item in clean if item.class_id >= 0]
-    ids = [item.class_id for item in clean if item.class_id >= 0]
+    boxes, ids = _labels(clean, theme, size)
     return Scene(
         image=finished(image, rng),
         boxes_xyxy=np.round(np.array(boxes, np.float64).reshape(-1, 4), 1).astype(np.float32),
         class_ids=np.array(ids, np.int64),
     )
+
+
+def _labels(placed, theme, size_wh):
+    """Return boxes and class ids: a head with what it wears, a thing, and figures as a whole."""
+    labelled = [item for item in placed if item.class_id >= 0]
+    boxes = [_box(item, size_wh) for item in labelled]
+    ids = [item.class_id for item in labelled]
+    if theme.whole_class:
+        figures = [item for item in labelled if item.sprite.head_xyxy is not None]
+        boxes += [_clipped(item, item.sprite.box_xyxy, size_wh) for item in figures]
+        ids += [len(theme.class_names) - 1] * len(figures)
+    return boxes, ids
 
 
 def _labelled(rng, theme, size_wh, horizon, pitch, light):
@@ -78,7 +88,7 @@ def _labelled(rng, theme, size_wh, horizon, pitch, light):
     middle = rng.uniform(0.2, 0.8) if count > 1 else rng.uniform(0.12, 0.88)
     items = []
     for index in range(count):
-        class_id = int(rng.integers(len(theme.class_names)))
+        class_id = int(rng.integers(len(theme.drawn_classes)))
         share = max(height * rng.uniform(0.85, 1.15), 26.0 / size_wh[1])
         step = (index - (count - 1) / 2) * gather * 0.62 * height * size_wh[1] / size_wh[0]
         x = middle + step + rng.normal(0, 0.03)
@@ -175,9 +185,14 @@ def _cut(seen, corner, other):
 
 
 def _box(item, size_wh):
-    """Return the item's tight box, hidden parts included, clipped to the picture."""
+    """Return the tight box of what the item's class names: a figure's head, or all of a thing."""
+    return _clipped(item, item.sprite.head_xyxy or item.sprite.box_xyxy, size_wh)
+
+
+def _clipped(item, box_xyxy, size_wh):
+    """Move a box of the item's sprite to the picture, hidden parts included, and clip it."""
     x, y = _corner(item)
-    x1, y1, x2, y2 = item.sprite.box_xyxy
+    x1, y1, x2, y2 = box_xyxy
     width, height = size_wh
     return (min(max(x1 + x, 0.0), width), min(max(y1 + y, 0.0), height),
             min(max(x2 + x, 0.0), width), min(max(y2 + y, 0.0), height))  # fmt: skip
