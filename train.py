@@ -24,7 +24,7 @@ from yolo3.commands.errors import explain_errors
 )
 @click.option("--log-dir", default="logs/default", help="Checkpoints and TensorBoard, by run id.")
 @click.option(
-    "--initial-lr", default=1e-3, type=click.FloatRange(0, min_open=True), help="Learning rate."
+    "--initial-lr", default=1e-2, type=click.FloatRange(0, min_open=True), help="Learning rate."
 )
 @click.option("--batch-size", default=16, type=click.IntRange(1), help="Pictures to a step.")
 @click.option(

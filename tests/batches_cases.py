@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 from PIL import Image
+
 from yolo3.data.annotations import Picture
 
 
@@ -22,7 +23,7 @@ def write_picture(path, pixels, boxes_xyxy, class_ids, exif=None):
 
 
 def write_pictures(folder, count, seed=0):
-    """Write noise pictures of several sizes with 0 to 3 boxes each; the first pixel numbers them."""
+    """Write pictures of noise, of several sizes, with 0 to 3 boxes each."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []

@@ -3,7 +3,7 @@
 from functools import partial
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from yolo3.data.batches import Batches
 from yolo3.network.grid import encode
@@ -14,29 +14,45 @@ ANCHORS = ((5, 7), (9, 12), (14, 11), (22, 30), (31, 24), (50, 52))
 SPEC = make_spec(("hat", "bare"), ANCHORS, (64, 64))
 
 
-def small_network():
+def small_network(precision="float32"):
     """Build two scales of raw outputs over two convolutions with batch normalisation."""
     pixels = keras.Input((64, 64, 3), name="image")
-    fine = _conv(pixels, 1, stride=16)
-    coarse = _conv(fine, 2, stride=2)
+    fine = _conv(pixels, 1, 16, precision)
+    coarse = _conv(fine, 2, 2, precision)
     outputs = [
-        layers.Conv2D(3 * 7, 1, name="output_32")(coarse),
-        layers.Conv2D(3 * 7, 1, name="output_16")(fine),
+        layers.Conv2D(3 * 7, 1, dtype="float32", name="output_32")(coarse),
+        layers.Conv2D(3 * 7, 1, dtype="float32", name="output_16")(fine),
     ]
     return keras.Model(pixels, outputs, name="small")
 
 
-def _conv(x, number, stride):
+def _conv(x, number, stride, dtype):
     name = f"conv_{number}"
-    x = layers.Conv2D(8, stride, strides=stride, use_bias=False, name=name)(x)
-    x = layers.BatchNormalization(name=f"{name}_bn")(x)
-    return layers.LeakyReLU(name=f"{name}_leaky")(x)
+    x = layers.Conv2D(8, stride, strides=stride, use_bias=False, dtype=dtype, name=name)(x)
+    x = layers.BatchNormalization(dtype=dtype, name=f"{name}_bn")(x)
+    return layers.LeakyReLU(dtype=dtype, name=f"{name}_leaky")(x)
 
 
-def small_learner(seed=0):
+def small_learner(seed=0, precision="float32"):
     """Build a learner over the small network, from a seed."""
     keras.utils.set_random_seed(seed)
-    return Learner(small_network(), SPEC)
+    return Learner(small_network(precision), SPEC)
+
+
+class PlainLearner(Learner):
+    """Learn to answer ones, step by step in Python: nothing is traced, so short stages are fast."""
+
+    def compile(self, **options):
+        super().compile(run_eagerly=True, **options)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return sum(ops.mean(ops.square(raw - 1)) for raw in y_pred)
+
+
+def plain_learner(seed=0):
+    """Build a plain learner over the small network, from a seed."""
+    keras.utils.set_random_seed(seed)
+    return PlainLearner(small_network(), SPEC)
 
 
 def batches_of(pictures, **options):

@@ -1,14 +1,4 @@
-import os
-import warnings
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import pytest
-
-with warnings.catch_warnings():  # MLflow warns of its own type hints while it is imported
-    warnings.simplefilter("ignore")
-    import mlflow.pyfunc  # noqa: F401
-
 from detector_cases import ANCHORS, LOCK, make_network, make_photo
 
 from yolo3.detector.mlflow_model import save_detector

@@ -139,16 +139,6 @@ def test_two_models_in_one_process(model_folder, photo, tmp_path, lock):
     assert first.predict(pictures).detections[0] == before
 
 
-@pytest.fixture
-def tracking(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    earlier = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    yield
-    mlflow.set_tracking_uri(earlier)
-
-
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader")  # MLflow 3.15 under SQLAlchemy 2.1
 def test_a_logged_model_is_found_by_every_kind_of_uri(network, spec, photo, lock, tracking):
     path_before = list(sys.path)
     with mlflow.start_run() as run:

@@ -163,6 +163,9 @@ def test_reduced_precision_computes_so_but_answers_in_float32():
     assert network.get_layer("conv_3").compute_dtype == "bfloat16"
     assert {output.dtype for output in network.outputs} == {"float32"}
     assert {weight.dtype for weight in network.weights} == {"float32"}
+    for raw in network.predict_on_batch(np.zeros((1, 64, 64, 3), np.float32)):
+        assert raw.dtype == np.float32
+        assert np.isfinite(raw).all()
 
 
 def test_only_layers_of_keras_itself(tiny, full):

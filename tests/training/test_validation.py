@@ -3,6 +3,7 @@ import pytest
 from batches_cases import write_picture, write_pictures
 from learner_cases import SPEC, batches_of, small_learner
 from network_cases import raw_of
+
 from yolo3.data.images import place
 from yolo3.network.grid import encode
 from yolo3.network.loss import COMPONENTS, yolo_loss

@@ -82,10 +82,11 @@ def sample(count, output, seed, theme):
 
 @main.command(context_settings=DEFAULTS)
 @click.option("--output", default="model_data/yolo_tiny_base.keras", help="Weights to write.")
+@click.option("--weights-path", default="none", help="Base to go on from, or none.")
 @click.option("--data", default="logs/pretrain-scenes", help="Folder that keeps the scenes.")
-@click.option("--count", default=5000, type=click.IntRange(1), help="Training scenes.")
+@click.option("--count", default=4000, type=click.IntRange(1), help="Training scenes.")
 @click.option("--val-count", default=200, type=click.IntRange(1), help="Validation scenes.")
-@click.option("--epochs", default=10, type=click.IntRange(1), help="Epochs over all scenes.")
+@click.option("--epochs", default=9, type=click.IntRange(1), help="Epochs over all scenes.")
 @click.option("--input-size", default="256", help="Network input, a multiple of 32, or WxH.")
 @click.option("--batch-size", default=16, type=click.IntRange(1), help="Scenes to a step.")
 @click.option(
@@ -96,7 +97,7 @@ def sample(count, output, seed, theme):
 @click.option("--seed", default=1, type=click.IntRange(0), help="Where every random draw begins.")
 @click.option(
     "--precision",
-    default="float32",
+    default="mixed_bfloat16",
     type=click.Choice(["float32", "mixed_bfloat16"]),
     help="Arithmetic of the training; the file is in half precision.",
 )

@@ -9,6 +9,9 @@ import numpy as np
 from yolo3.network.model import build_network, output_layers
 from yolo3.network.spec import NetworkSpec
 
+NO_WEIGHTS = "none"
+"""What stands for random weights where a file is expected."""
+
 Arrays = dict[str, list[np.ndarray]]
 
 

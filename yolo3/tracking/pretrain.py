@@ -19,7 +19,7 @@ from yolo3.data.batches import Batches
 from yolo3.network.grid import encode
 from yolo3.network.model import build_network
 from yolo3.network.spec import make_spec, parse_input_size, read_anchors
-from yolo3.network.weights import save_body
+from yolo3.network.weights import NO_WEIGHTS, fill, read_weights, save_body
 from yolo3.scenes import PRETRAIN, write_dataset
 from yolo3.tracking import run as record
 from yolo3.tracking.dataset import log_pictures, pictures_digest
@@ -30,12 +30,16 @@ from yolo3.training.validation import validate
 ANCHORS_SIZE = 416
 """Input size that the shipped anchors are meant for; other sizes scale them."""
 
+PLACES = ("output", "weights_path", "data", "log_dir")
+"""Settings that say where things lie, and nothing of the weights: the shipped story omits them."""
+
 
 @dataclass(frozen=True)
 class Settings:
     """Hold what the user chose; see `python -m yolo3 pretrain --help`."""
 
     output: str
+    weights_path: str
     data: str
     count: int
     val_count: int
@@ -50,8 +54,9 @@ class Settings:
 
 
 def pretrain(settings: Settings) -> dict[str, float]:
-    """Render scenes, train on them from random weights, and save the body of the best epoch.
+    """Render scenes, train on them, and save the body of the best epoch.
 
+    Starts from random weights, or goes on from a base, whose story then becomes part of this one's.
     Writes the weights to `output`, and beside it a `.json` with the settings, the digests of the
     scenes and the numbers of every epoch. Returns the numbers of the best epoch.
     """
@@ -62,6 +67,7 @@ def pretrain(settings: Settings) -> dict[str, float]:
     spec = make_spec(PRETRAIN.class_names, anchors_wh, input_wh)
     keras.utils.set_random_seed(settings.seed)
     network = build_network(spec, settings.precision)
+    earlier = _go_on(network, settings.weights_path)
     learner = Learner(network, spec)
     encoding = partial(encode, spec=spec)
     batches = Batches(
@@ -91,7 +97,8 @@ def pretrain(settings: Settings) -> dict[str, float]:
         output = save_body(network, spec, Path(settings.output))
         best = max(history, key=lambda numbers: (numbers["val_AP50"], -numbers["val_loss"]))
         story = {
-            "settings": asdict(settings) | {"output": output.name, "data": ""},
+            "settings": {k: v for k, v in asdict(settings).items() if k not in PLACES},
+            "earlier": earlier,
             "class_names": PRETRAIN.class_names,
             "scenes_sha256": {
                 "training": pictures_digest(train),
@@ -106,6 +113,16 @@ def pretrain(settings: Settings) -> dict[str, float]:
         mlflow.log_artifact(str(output.with_suffix(".json")))
         print(f"{output}: body of epoch {best['epoch'] + 1}, val AP50 {best['val_AP50']:.3f}")
         return best
+
+
+def _go_on(network, weights_path):
+    """Fill the network from a base; return the base's own story, None for random weights."""
+    if weights_path == NO_WEIGHTS:
+        return None
+    file = record.find_file(weights_path)
+    print(f"{weights_path}: {fill(network, read_weights(file), weights_path)}")
+    story = file.with_suffix(".json")
+    return json.loads(story.read_text("utf-8")) if story.is_file() else {"file": file.name}
 
 
 def _scenes(settings):

@@ -26,7 +26,7 @@ from yolo3.network.grid import encode
 from yolo3.network.model import build_network
 from yolo3.network.postprocess import Thresholds
 from yolo3.network.spec import NetworkSpec, make_spec, parse_input_size, read_anchors
-from yolo3.network.weights import fill, read_weights
+from yolo3.network.weights import NO_WEIGHTS, fill, read_weights
 from yolo3.tracking import run as record
 from yolo3.tracking.dataset import boxes_per_class, log_pictures
 from yolo3.training.learner import Learner
@@ -35,7 +35,8 @@ from yolo3.training.validation import THRESHOLDS, validate
 
 FROZEN_MODEL = "keras-yolo-model-frozen-pass"
 FINAL_MODEL = "keras-yolo-model"
-NO_WEIGHTS = "none"
+FINE_TUNE_RATE = 0.1  # of initial_lr: the outputs alone bear more than all layers do
+VAL_BATCH_SIZE = 16  # fixed, since the validation loss depends on what shares a batch
 
 
 @dataclass(frozen=True)
@@ -117,18 +118,11 @@ def train_and_evaluate(settings: Settings) -> Outcome:
             "frozen_",
             FROZEN_MODEL,
         )
-        metrics |= job.run_stage(
-            Stage(
-                "finetune",
-                settings.fine_tune_epochs,
-                settings.initial_lr,
-                first_epoch=len(job.history),
-            ),
-            "",
-            FINAL_MODEL,
-            settings.registered_model_name,
-        )
-        job.record_history()
+        boundary = len(job.history)
+        rate = settings.initial_lr * FINE_TUNE_RATE
+        fine_tune = Stage("finetune", settings.fine_tune_epochs, rate, first_epoch=boundary)
+        metrics |= job.run_stage(fine_tune, "", FINAL_MODEL, settings.registered_model_name)
+        job.record_history(boundary)
         print(_closing(run.info.run_id))
         return Outcome(run.info.run_id, metrics)
 
@@ -140,25 +134,23 @@ class _Job:
         self.settings, self.spec, self.data, self.folder = settings, spec, data, folder
         self.learner = Learner(network, spec)
         self.history = []
-        self._boundary = None
-        batches = partial(
-            Batches,
-            input_wh=spec.input_wh,
-            encode=partial(encode, spec=spec),
-            batch_size=settings.batch_size,
+        encoding = partial(encode, spec=spec)
+        self._train = Batches(
+            data.train,
+            spec.input_wh,
+            encoding,
+            settings.batch_size,
+            augmentation=Augmentation(),
+            seed=settings.seed,
+            workers=2,
         )
-        self._train = batches(
-            data.train, augmentation=Augmentation(), seed=settings.seed, workers=2
-        )
-        self._validate = partial(validate, self.learner, batches(data.val), data.val)
+        val_batches = Batches(data.val, spec.input_wh, encoding, VAL_BATCH_SIZE)
+        self._validate = partial(validate, self.learner, val_batches, data.val)
 
     def run_stage(self, stage: Stage, prefix: str, model_name: str, registered_name: str = ""):
         """Train a stage, evaluate what it leaves, and log both."""
-        self._train.epoch = stage.first_epoch
         ran = run_stage(self.learner, stage, self._train, self._validate, _log_epoch, self.folder)
         self.history += ran
-        if stage.name == "frozen":
-            self._boundary = len(self.history)
         step = len(self.history)
         losses = {
             f"{stage.name}_{name.removeprefix('val_')}": value
@@ -178,12 +170,12 @@ class _Job:
         print(_summary(stage.name, evaluation), flush=True)
         return losses | numbers
 
-    def record_history(self):
-        """Log the curves of the whole training."""
+    def record_history(self, boundary: int):
+        """Log the curves of the whole training; `boundary` epochs of it were the first stage."""
         record.log_json(self.history, "history.json")
         if self.history:
             mlflow.log_figure(
-                figures.training_curves(self.history, self._boundary), "figures/training.png"
+                figures.training_curves(self.history, boundary), "figures/training.png"
             )
 
     def _log_model(self, network, evaluation: Evaluation, name, registered_name, step):

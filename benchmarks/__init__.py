@@ -1,0 +1,1 @@
+"""Measurements, not tests: speed (`python -m benchmarks`), photographs, ablation."""

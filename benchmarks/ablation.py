@@ -1,0 +1,188 @@
+"""Change one choice at a time, and measure on pictures that training and selection never saw.
+
+    python -m benchmarks.ablation --voc FOLDER [--voc FOLDER …] --seeds 2
+
+Each folder (Pascal VOC) is read, a third held out, and the rest trained on as the main job does,
+at a small input and few epochs, so that a row takes a minute and not ten. Every row differs from
+the first, which is the project's default, in the one thing that it names. Writes a markdown table.
+"""
+
+import json
+import statistics
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
+
+import click
+import keras
+from keras import ops
+
+from benchmarks.machine import describe
+from yolo3.data.augmentation import Augmentation
+from yolo3.data.batches import Batches
+from yolo3.data.splits import split_pictures
+from yolo3.data.voc import read_voc
+from yolo3.detector.detector import Detector
+from yolo3.evaluation.evaluate import evaluate
+from yolo3.network import loss, model
+from yolo3.network.grid import encode
+from yolo3.network.model import build_network
+from yolo3.network.spec import make_spec, read_anchors
+from yolo3.network.weights import fill, read_weights
+from yolo3.training import stages
+from yolo3.training.learner import Learner
+from yolo3.training.stages import Stage, frozen_layers, run_stage
+from yolo3.training.validation import THRESHOLDS, validate
+
+MODEL_DATA = Path(__file__).parents[1] / "model_data"
+BASE = MODEL_DATA / "yolo_tiny_base.keras"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Hold what a row may change."""
+
+    augmentation: Augmentation = Augmentation()
+    rate: float = 1e-3
+    fine_rate: float | None = None
+    frozen_epochs: int = 4
+    fine_epochs: int = 12
+    base: Path | None = BASE
+    patches: tuple = ()  # (object, attribute, value)
+
+
+def giou_xyxy(a, b):
+    """Compare boxes pairwise by generalised IoU (Rezatofighi et al. 2019)."""
+    overlap_wh = ops.relu(ops.minimum(a[..., 2:], b[..., 2:]) - ops.maximum(a[..., :2], b[..., :2]))
+    overlap = overlap_wh[..., 0] * overlap_wh[..., 1]
+    sizes_a, sizes_b = a[..., 2:] - a[..., :2], b[..., 2:] - b[..., :2]
+    union = sizes_a[..., 0] * sizes_a[..., 1] + sizes_b[..., 0] * sizes_b[..., 1] - overlap
+    hull_wh = ops.maximum(a[..., 2:], b[..., 2:]) - ops.minimum(a[..., :2], b[..., :2])
+    hull = ops.maximum(hull_wh[..., 0] * hull_wh[..., 1], 1e-6)
+    return overlap / ops.maximum(union, 1e-6) - (hull - union) / hull
+
+
+def darknet_xyxy(a, b):
+    """Stand in for Darknet's box term: squared errors of centre and of log size, 1 - their sum."""
+    sizes_a, sizes_b = (ops.maximum(x[..., 2:] - x[..., :2], 1e-3) for x in (a, b))
+    apart = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2 / 32
+    ratio = ops.log(sizes_a) - ops.log(sizes_b)
+    return 1 - ops.sum(apart * apart + ratio * ratio, axis=-1) / 2
+
+
+def sgd(stage, steps_per_epoch):
+    """Build SGD with Nesterov momentum on the same schedule."""
+    schedule = stages._schedule(stage, steps_per_epoch)
+    return keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True)
+
+
+def constant_rate(stage, steps_per_epoch):
+    """Keep the learning rate as it is."""
+    return stage.learning_rate
+
+
+def _rows() -> dict[str, Setup]:
+    plain = Setup()
+    default = plain.augmentation
+    mild = Augmentation(scale=(1.0, 1.0), stretch=1.0, mosaic=0.0)
+    none = replace(mild, flip=0.0, hue=0.0, saturation=1.0, brightness=1.0)
+    return {
+        "default": plain,
+        "random weights": replace(plain, base=None),
+        "no frozen stage, as many epochs": replace(plain, frozen_epochs=0, fine_epochs=16),
+        "box term GIoU": replace(plain, patches=((loss, "ciou_xyxy", giou_xyxy),)),
+        "box term as Darknet": replace(plain, patches=((loss, "ciou_xyxy", darknet_xyxy),)),
+        "ignore threshold 0.5": replace(plain, patches=((loss, "IGNORE_THRESHOLD", 0.5),)),
+        "SGD, learning rate 0.01": replace(
+            plain, rate=1e-2, patches=((stages, "_optimizer", sgd),)
+        ),
+        "learning rate 0.003": replace(plain, rate=3e-3),
+        "learning rate 0.0003": replace(plain, rate=3e-4),
+        "fine-tune at a tenth of the rate": replace(plain, fine_rate=1e-4),
+        "constant learning rate": replace(plain, patches=((stages, "_schedule", constant_rate),)),
+        "batch-norm momentum 0.9": replace(plain, patches=((model, "BATCH_NORM_MOMENTUM", 0.9),)),
+        "no mosaic": replace(plain, augmentation=replace(default, mosaic=0.0)),
+        "always mosaic": replace(plain, augmentation=replace(default, mosaic=1.0)),
+        "no scale, stretch, mosaic": replace(plain, augmentation=mild),
+        "no augmentation": replace(plain, augmentation=none),
+    }
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--voc", "folders", required=True, multiple=True, type=click.Path(path_type=Path))
+@click.option("--seeds", default=2, type=click.IntRange(1))
+@click.option("--input-size", default=224)
+@click.option("--only", multiple=True, help="Rows to run, by name; all if none.")
+@click.option("--output", default="logs/ablation.json", type=click.Path(path_type=Path))
+def main(folders, seeds, input_size, only, output):
+    """Print one row per choice: mean AP50 and AP of the held-out third of each folder."""
+    print(describe())
+    results = {}
+    print("| change | " + " | ".join(f"{f.name} AP50 / AP" for f in folders) + " |", flush=True)
+    print("| --- |" + " --- |" * len(folders))
+    for name, setup in _rows().items():
+        if only and name not in only:
+            continue
+        cells = []
+        for folder in folders:
+            found = [_measure(folder, setup, seed, input_size) for seed in range(1, seeds + 1)]
+            results.setdefault(name, {})[folder.name] = found
+            ap50, ap = (statistics.mean(row[key] for row in found) for key in ("AP50", "AP"))
+            cells.append(f"{ap50:.3f} / {ap:.3f}")
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps({"machine": describe(), "rows": results}, indent=1), "utf-8")
+
+
+def _measure(folder, setup, seed, input_size):
+    """Train once; measure on the held-out third."""
+    pictures, class_names, _ = read_voc(folder)
+    rest, held_out = split_pictures(pictures, 1 / 3, seed)
+    train, val = split_pictures(rest, 0.1, seed)
+    anchors = read_anchors(MODEL_DATA / "yolo_tiny_anchors.txt")
+    scaled = [(w * input_size / 416, h * input_size / 416) for w, h in anchors]
+    spec = make_spec(class_names, scaled, (input_size, input_size))
+    with ExitStack() as stack, patch.object(stages.keras.callbacks, "TensorBoard", _Quiet):
+        for target, name, value in setup.patches:
+            stack.enter_context(patch.object(target, name, value))
+        keras.utils.set_random_seed(seed)
+        network = build_network(spec, "mixed_bfloat16")
+        filled = ()
+        if setup.base:
+            filled = fill(network, read_weights(setup.base), setup.base.name).filled
+        learner = Learner(network, spec)
+        encoding = partial(encode, spec=spec)
+        batches = Batches(
+            train, spec.input_wh, encoding, 16, augmentation=setup.augmentation, seed=seed
+        )
+        checking = partial(validate, learner, Batches(val, spec.input_wh, encoding, 16), val)
+        with TemporaryDirectory() as scratch, patch("builtins.print"):
+            frozen = frozen_layers(network, "body", filled)
+            for stage in (
+                Stage("frozen", setup.frozen_epochs, setup.rate, frozen, 0, 99),
+                Stage(
+                    "finetune",
+                    setup.fine_epochs,
+                    setup.fine_rate or setup.rate,
+                    first_epoch=setup.frozen_epochs,
+                    patience=99,
+                ),
+            ):
+                run_stage(learner, stage, batches, checking, lambda *_: None, Path(scratch))
+    detector = Detector(network, spec)
+    found = evaluate(partial(detector.detect, **asdict(THRESHOLDS)), held_out, class_names)
+    return found.metrics()
+
+
+class _Quiet(keras.callbacks.Callback):
+    """Write nothing where TensorBoard would."""
+
+    def __init__(self, *_, **__):
+        super().__init__()
+
+
+if __name__ == "__main__":
+    main()

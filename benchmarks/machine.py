@@ -1,0 +1,34 @@
+"""Say what machine a figure was measured on."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+
+
+def describe() -> str:
+    """Name processor, cores, memory, system and the versions that matter, on one line."""
+    name, flags = _processor()
+    units = ", ".join(flag for flag in FLAGS if flag in flags) or "no vector flags known"
+    packages = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy"))
+    memory = psutil.virtual_memory().total / 2**30
+    return (
+        f"{name}, {os.cpu_count()} cores ({units}), {memory:.0f} GiB, {platform.system()}, "
+        f"Python {platform.python_version()}, {packages}"
+    )
+
+
+def _processor() -> tuple[str, set[str]]:
+    information = Path("/proc/cpuinfo")
+    if not information.exists():
+        return platform.processor() or platform.machine(), set()
+    fields = dict(
+        (part.strip() for part in line.split(":", 1))
+        for line in information.read_text().splitlines()
+        if ":" in line
+    )
+    return fields.get("model name", platform.machine()), set(fields.get("flags", "").split())

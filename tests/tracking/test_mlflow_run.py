@@ -1,0 +1,70 @@
+"""`mlflow run` of a git URI, recorded by a tracking server over http."""
+
+import subprocess
+import sys
+
+import pytest
+from job_cases import Trained, tiny_options
+from server_cases import environment, mlflow_server
+
+from yolo3.tracking.train import FINAL_MODEL, FROZEN_MODEL
+
+CLOCK = ("images_per_second", "system/")  # metrics that tell of the machine
+
+
+@pytest.fixture(scope="module")
+def again(clone, trained, scenes, base, tmp_path_factory):
+    """Train as `trained` was, in another process, from a commit, against a server."""
+    folder, commit = clone
+    work = tmp_path_factory.mktemp("server")
+    options = tiny_options(scenes, work / "my logs", weights_path=base, fine_tune_epochs=2)
+    given = [word for name, value in options.items() for word in ("-P", f"{name}={value}")]
+    with mlflow_server(work, "health", "server", "--workers", "1") as address:
+        done = subprocess.run(
+            [sys.executable, "-m", "mlflow", "run", folder.as_uri(), "-v", commit, *given]
+            + ["--env-manager", "local"],
+            cwd=work,
+            env=environment(MLFLOW_TRACKING_URI=address),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=900,
+        )
+        assert done.returncode == 0, done.stdout
+        client = Trained("", "", {}, address).client
+        [run] = client.search_runs(["0"])
+        yield Trained(run.info.run_id, done.stdout, options, address)
+
+
+def test_it_is_one_run_that_ended_well(again, clone):
+    assert again.run.info.status == "FINISHED"
+    assert again.run.data.tags["mlflow.source.git.commit"] == clone[1]
+    assert again.run.data.tags["mlflow.project.entryPoint"] == "main"
+
+
+def test_the_record_keeps_plain_values_beside_the_quoted_ones(again, trained, scenes):
+    assert again.run.data.params["annotation_path"] == f"'{scenes.train}'"
+    values = again.json("parameters.json")
+    assert values["annotation_path"] == str(scenes.train)
+    assert values | {"log_dir": ""} == trained.json("parameters.json") | {"log_dir": ""}
+    assert set(values) <= set(again.run.data.params)
+
+
+def test_the_same_settings_give_the_same_numbers_to_the_bit(again, trained):
+    assert set(trained.metrics) <= set(again.metrics) | {"system/gpu"}
+    names = [name for name in trained.metrics if not name.startswith(CLOCK)]
+    assert len(names) > 40
+    for name in names:
+        assert again.history(name) == trained.history(name), name
+    for stage in ("frozen", "finetune"):
+        name = f"evaluation/{stage}/evaluation.json"
+        assert again.json(name) == trained.json(name)
+
+
+def test_the_server_has_artifacts_and_models(again, trained):
+    assert again.files() == trained.files()
+    models = again.client.search_logged_models(["0"])
+    assert {model.name for model in models} == {FROZEN_MODEL, FINAL_MODEL}
+    assert again.run.inputs.dataset_inputs[0].dataset.digest == (
+        trained.run.inputs.dataset_inputs[0].dataset.digest
+    )

@@ -1,0 +1,39 @@
+import mlflow
+import pytest
+from job_cases import PROJECT
+
+from yolo3.tracking import run as record
+
+
+def test_files_are_sought_here_and_then_in_the_project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    classes = "model_data/yolo_custom_classes.txt"
+    assert record.find_file(classes) == PROJECT / classes
+    (tmp_path / "model_data").mkdir()
+    (tmp_path / classes).write_text("mine\n")
+    assert record.find_file(classes).read_text() == "mine\n"
+    assert str(record.find_file("nowhere.txt")) == "nowhere.txt"
+    assert record.find_file(str(tmp_path / classes)) == tmp_path / classes
+
+
+def test_a_run_that_is_given_is_entered(tracking, monkeypatch, capsys):
+    given = mlflow.MlflowClient().create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", given)
+    with record.open_run() as run:
+        assert run.info.run_id == given
+    assert len(mlflow.MlflowClient().search_runs(["0"])) == 1
+    assert given in capsys.readouterr().out
+
+
+def test_parameters_that_are_there_stay(tracking):
+    with mlflow.start_run() as run:
+        mlflow.log_param("rate", "1e-2")
+        record.log_params({"rate": 0.01, "list": "a b.txt"})
+    params = mlflow.get_run(run.info.run_id).data.params
+    assert params == {"rate": "1e-2", "list": "a b.txt"}
+
+
+def test_a_run_that_fails_says_so(tracking):
+    with pytest.raises(RuntimeError), record.open_run() as run:
+        raise RuntimeError("out of memory")
+    assert mlflow.get_run(run.info.run_id).info.status == "FAILED"
