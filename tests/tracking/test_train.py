@@ -200,18 +200,23 @@ def paths(pictures):
     return [picture.path.name for picture in pictures]
 
 
-def test_lists_choose_the_pictures(plan, scenes):
-    given = plan().data
+def read(scenes, **changes):
+    options = tiny_options(scenes, "logs") | changes
+    return job.read_data(Settings(**train.main.make_context("", as_arguments(options)).params))
+
+
+def test_lists_choose_the_pictures(scenes):
+    given = read(scenes)
     assert (len(given.train), len(given.val)) == (8, 4)
-    swapped = plan(annotation_path=scenes.val, val_annotation_path=scenes.train).data
+    swapped = read(scenes, annotation_path=scenes.val, val_annotation_path=scenes.train)
     assert paths(swapped.train) == paths(given.val) and paths(swapped.val) == paths(given.train)
 
 
-def test_val_split_and_seed_divide_one_list(plan, scenes):
+def test_val_split_and_seed_divide_one_list(scenes):
     one_list = {"annotation_path": scenes.every, "val_annotation_path": ""}
     for part, count in ((0, 1), (0.1, 1), (0.25, 3), (0.5, 6)):
-        assert len(plan(**one_list, val_split=part).data.val) == count
-    sides = [paths(plan(**one_list, val_split=0.25, seed=s).data.val) for s in (1, 1, 2, 3, 4)]
+        assert len(read(scenes, **one_list, val_split=part).val) == count
+    sides = [paths(read(scenes, **one_list, val_split=0.25, seed=s).val) for s in (1, 1, 2, 3, 4)]
     assert sides[0] == sides[1] and len({tuple(side) for side in sides}) > 1
 
 
