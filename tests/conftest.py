@@ -1,6 +1,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -14,6 +15,14 @@ from yolo3.network.model import build_network
 from yolo3.network.spec import make_spec, parse_input_size, read_anchors
 from yolo3.network.weights import save_body
 from yolo3.scenes import write_dataset
+
+
+@pytest.fixture(autouse=True)
+def _same_sys_path():
+    """Undo what loading a model adds: its code, without the other rooms, before the project's."""
+    before = sys.path[:]
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture(scope="session")
