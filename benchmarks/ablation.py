@@ -46,8 +46,8 @@ class Setup:
     """Hold what a row may change."""
 
     augmentation: Augmentation = Augmentation()
-    rate: float = 1e-3
-    fine_rate: float | None = None
+    rate: float = 1e-2
+    fine_rate: float = 1e-3
     frozen_epochs: int = 4
     fine_epochs: int = 12
     base: Path | None = BASE
@@ -97,16 +97,16 @@ def _rows() -> dict[str, Setup]:
         "box term as Darknet": replace(plain, patches=((loss, "ciou_xyxy", darknet_xyxy),)),
         "ignore threshold 0.5": replace(plain, patches=((loss, "IGNORE_THRESHOLD", 0.5),)),
         "SGD, learning rate 0.01": replace(
-            plain, rate=1e-2, patches=((stages, "_optimizer", sgd),)
+            plain, fine_rate=1e-2, patches=((stages, "_optimizer", sgd),)
         ),
-        "learning rate 0.003": replace(plain, rate=3e-3),
-        "learning rate 0.0003": replace(plain, rate=3e-4),
-        "fine-tune at a tenth of the rate": replace(plain, fine_rate=1e-4),
+        "first stage at 0.001": replace(plain, rate=1e-3),
+        "second stage at 0.003": replace(plain, fine_rate=3e-3),
+        "second stage at 0.0003": replace(plain, fine_rate=3e-4),
         "constant learning rate": replace(plain, patches=((stages, "_schedule", constant_rate),)),
         "batch-norm momentum 0.9": replace(plain, patches=((model, "BATCH_NORM_MOMENTUM", 0.9),)),
-        "no mosaic": replace(plain, augmentation=replace(default, mosaic=0.0)),
-        "always mosaic": replace(plain, augmentation=replace(default, mosaic=1.0)),
-        "no scale, stretch, mosaic": replace(plain, augmentation=mild),
+        "mosaic half of the time": replace(plain, augmentation=replace(default, mosaic=0.5)),
+        "scale 0.6 to 1.5": replace(plain, augmentation=replace(default, scale=(0.6, 1.5))),
+        "no scale, no stretch": replace(plain, augmentation=mild),
         "no augmentation": replace(plain, augmentation=none),
     }
 
@@ -166,7 +166,7 @@ def _measure(folder, setup, seed, input_size):
                 Stage(
                     "finetune",
                     setup.fine_epochs,
-                    setup.fine_rate or setup.rate,
+                    setup.fine_rate,
                     first_epoch=setup.frozen_epochs,
                     patience=99,
                 ),

@@ -26,7 +26,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Say how much to change; measured choices, see docs/ablation.md.
+    """Say how much to change; the defaults suit some hundred pictures and twenty epochs.
 
     scale: range of the picture's size against the letterboxed one.
     stretch: largest ratio of a random change of aspect.
@@ -36,13 +36,13 @@ class Augmentation:
     visible: a box that keeps less than this part of its area is left out.
     """
 
-    scale: tuple[float, float] = (0.6, 1.5)
+    scale: tuple[float, float] = (0.8, 1.25)
     stretch: float = 1.25
     flip: float = 0.5
     hue: float = 0.15
     saturation: float = 1.5
     brightness: float = 1.4
-    mosaic: float = 0.5
+    mosaic: float = 0.0
     visible: float = 0.35
 
     @property

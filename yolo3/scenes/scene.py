@@ -19,13 +19,6 @@ FIGURE_UNITS, THING_UNITS = 108.0, 96.0  # as tall as the drawn share of the pic
 SIZES_WH = ((480, 360), (360, 480), (512, 384), (384, 512), (416, 416), (480, 320), (320, 480),
             (400, 300), (320, 320), (560, 400), (400, 560), (640, 420), (512, 288))  # fmt: skip
 EMPTY_SHARE = 0.08
-# share of pictures, number of labelled things, height of a figure as a share of the picture's
-ARRANGEMENTS = (
-    (0.24, (1, 1), (0.50, 0.90)),
-    (0.34, (2, 4), (0.32, 0.60)),
-    (0.30, (2, 6), (0.18, 0.36)),
-    (0.12, (1, 3), (0.25, 0.80)),
-)
 
 
 @dataclass(frozen=True)
@@ -80,8 +73,8 @@ def _labels(placed, theme, size_wh):
 def _labelled(rng, theme, size_wh, horizon, pitch, light):
     if rng.random() < EMPTY_SHARE:
         return []
-    shares = [arrangement[0] for arrangement in ARRANGEMENTS]
-    _, (least, most), (low, high) = ARRANGEMENTS[int(rng.choice(len(shares), p=shares))]
+    shares = [arrangement[0] for arrangement in theme.arrangements]
+    _, (least, most), (low, high) = theme.arrangements[int(rng.choice(len(shares), p=shares))]
     height = np.exp(rng.uniform(np.log(low), np.log(high)))
     count = int(rng.integers(least, most + 1))
     gather = rng.uniform(0.45, 1.6)

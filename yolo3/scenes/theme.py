@@ -9,7 +9,8 @@ class Theme:
 
     A class is either headgear, then the head is labelled with what it wears, or a thing, or
     `whole_class`, which labels each figure once more as a whole. Clutter is drawn and not labelled,
-    so it is never a class.
+    so it is never a class. An arrangement is a share of the pictures, the least and the greatest
+    number of labelled things, and the range of a figure's height as a share of the picture's.
     """
 
     name: str
@@ -17,6 +18,7 @@ class Theme:
     thing_classes: tuple[str, ...]
     clutter: tuple[str, ...]
     backgrounds: tuple[str, ...]
+    arrangements: tuple[tuple[float, tuple[int, int], tuple[float, float]], ...]
     whole_class: str | None = None
 
     @property
@@ -46,6 +48,12 @@ SAMPLE = Theme(
         "sky",
         "cloud",
     ),
+    arrangements=(
+        (0.22, (1, 2), (0.45, 0.85)),
+        (0.40, (3, 6), (0.30, 0.52)),
+        (0.30, (4, 9), (0.20, 0.34)),
+        (0.08, (2, 4), (0.25, 0.70)),
+    ),
 )
 PRETRAIN = Theme(
     name="pretrain",
@@ -54,6 +62,12 @@ PRETRAIN = Theme(
     clutter=("ball", "mug", "crate", "flower", "column"),
     backgrounds=("gradient", "bokeh", "sand", "water", "wall", "stripes", "leaves", "night", "snow",
                  "cloud", "marble"),
+    arrangements=(
+        (0.24, (1, 1), (0.50, 0.90)),
+        (0.34, (2, 4), (0.32, 0.60)),
+        (0.30, (2, 6), (0.18, 0.36)),
+        (0.12, (1, 3), (0.25, 0.80)),
+    ),
     whole_class="figure",
 )  # fmt: skip
 THEMES = {theme.name: theme for theme in (SAMPLE, PRETRAIN)}

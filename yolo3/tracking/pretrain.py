@@ -30,6 +30,9 @@ from yolo3.training.validation import validate
 ANCHORS_SIZE = 416
 """Input size that the shipped anchors are meant for; other sizes scale them."""
 
+AUGMENTATION = Augmentation(scale=(0.6, 1.5), mosaic=0.5)
+"""Stronger than the main job's: thousands of scenes are seen often enough to be varied more."""
+
 PLACES = ("output", "weights_path", "data", "log_dir")
 """Settings that say where things lie, and nothing of the weights: the shipped story omits them."""
 
@@ -75,7 +78,7 @@ def pretrain(settings: Settings) -> dict[str, float]:
         input_wh,
         encoding,
         settings.batch_size,
-        augmentation=Augmentation(),
+        augmentation=AUGMENTATION,
         seed=settings.seed,
         workers=2,
     )
