@@ -123,16 +123,13 @@ class _PictureCache:
             return kept
         image = read_image(picture.path)
         box = place(image.size, self._input_wh)
-        size_wh = tuple(
-            max(1, round(side * scale))
-            for side, scale in zip(image.size, box.scale_xy, strict=True)
-        )
+        width, height = box.resized_wh
         sample = Sample(
-            image.resize(size_wh, resample=Image.Resampling.BILINEAR),
+            image.resize((width, height), resample=Image.Resampling.BILINEAR),
             picture.boxes_xyxy * np.tile(np.float32(box.scale_xy), 2),
             picture.class_ids,
         )
-        cost = size_wh[0] * size_wh[1] * 4  # Pillow keeps four bytes for an RGB pixel
+        cost = width * height * 4  # Pillow keeps four bytes for an RGB pixel
         with self._lock:
             if cost <= self._left and picture.path not in self._samples:
                 self._left -= cost

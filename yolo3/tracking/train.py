@@ -131,7 +131,7 @@ class _Job:
     """Carry what both stages share."""
 
     def __init__(self, settings, spec, data, network, folder):
-        self.settings, self.spec, self.data, self.folder = settings, spec, data, folder
+        self.spec, self.data, self.folder = spec, data, folder
         self.learner = Learner(network, spec)
         self.history = []
         encoding = partial(encode, spec=spec)
