@@ -10,7 +10,7 @@ the first, which is the project's default, in the one thing that it names. Write
 import json
 import statistics
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +26,6 @@ from yolo3.data.batches import Batches
 from yolo3.data.splits import split_pictures
 from yolo3.data.voc import read_voc
 from yolo3.detector.detector import Detector
-from yolo3.evaluation.evaluate import evaluate
 from yolo3.network import loss, model
 from yolo3.network.grid import encode
 from yolo3.network.model import build_network
@@ -35,7 +34,7 @@ from yolo3.network.weights import fill, read_weights
 from yolo3.training import stages
 from yolo3.training.learner import Learner
 from yolo3.training.stages import Stage, frozen_layers, run_stage
-from yolo3.training.validation import THRESHOLDS, validate
+from yolo3.training.validation import evaluate_detector, validate
 
 MODEL_DATA = Path(__file__).parents[1] / "model_data"
 BASE = MODEL_DATA / "yolo_tiny_base.keras"
@@ -172,9 +171,7 @@ def _measure(folder, setup, seed, input_size):
                 ),
             ):
                 run_stage(learner, stage, batches, checking, lambda *_: None, Path(scratch))
-    detector = Detector(network, spec)
-    found = evaluate(partial(detector.detect, **asdict(THRESHOLDS)), held_out, class_names)
-    return found.metrics()
+    return evaluate_detector(Detector(network, spec), held_out).metrics()
 
 
 class _Quiet(keras.callbacks.Callback):

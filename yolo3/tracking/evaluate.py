@@ -1,18 +1,15 @@
 """Measure a logged model on a list of pictures, in a run of its own."""
 
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import mlflow
 
 from yolo3.data.annotations import read_annotations, read_classes
 from yolo3.detector.mlflow_model import load_detector
-from yolo3.evaluation.evaluate import evaluate
 from yolo3.evaluation.report import write_report
 from yolo3.tracking import run as record
 from yolo3.tracking.dataset import log_pictures
-from yolo3.training.validation import THRESHOLDS
+from yolo3.training.validation import evaluate_detector
 
 
 def evaluate_model(
@@ -33,12 +30,7 @@ def evaluate_model(
         record.find_file(annotation_path), class_names, record.PROJECT_DIR
     )
     print("\n".join(findings.lines()), end="\n" if findings.found else "")
-    evaluation = evaluate(
-        partial(detector.detect, **asdict(THRESHOLDS)),
-        pictures,
-        class_names,
-        progress=True,
-    )
+    evaluation = evaluate_detector(detector, pictures, progress=True)
     if output:
         write_report(evaluation, Path(output))
     with record.open_run():

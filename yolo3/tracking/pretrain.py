@@ -11,7 +11,6 @@ from pathlib import Path
 
 import keras
 import mlflow
-import numpy as np
 
 from yolo3.data.annotations import read_annotations, read_classes
 from yolo3.data.augmentation import Augmentation
@@ -19,19 +18,21 @@ from yolo3.data.batches import Batches
 from yolo3.network.grid import encode
 from yolo3.network.model import build_network
 from yolo3.network.spec import make_spec, parse_input_size, read_anchors
-from yolo3.network.weights import NO_WEIGHTS, fill, read_weights, save_body
+from yolo3.network.weights import NO_WEIGHTS, save_body
 from yolo3.scenes import PRETRAIN, write_dataset
 from yolo3.tracking import run as record
 from yolo3.tracking.dataset import log_pictures, pictures_digest
+from yolo3.tracking.weights import start_from
 from yolo3.training.learner import Learner
 from yolo3.training.stages import Stage, run_stage
 from yolo3.training.validation import validate
 
-ANCHORS_SIZE = 416
-"""Input size that the shipped anchors are meant for; other sizes scale them."""
+AUGMENTATION = Augmentation(scale=(0.7, 2.0), mosaic=0.3)
+"""Stronger than the main job's: thousands of scenes are seen often enough to be varied more.
 
-AUGMENTATION = Augmentation(scale=(0.6, 1.5), mosaic=0.5)
-"""Stronger than the main job's: thousands of scenes are seen often enough to be varied more."""
+Things are enlarged more than reduced, so that a small, fast input shows them at the sizes in pixels
+that they have in the main job's larger one.
+"""
 
 PLACES = ("output", "weights_path", "data", "log_dir")
 """Settings that say where things lie, and nothing of the weights: the shipped story omits them."""
@@ -65,12 +66,11 @@ def pretrain(settings: Settings) -> dict[str, float]:
     """
     input_wh = parse_input_size(settings.input_size)
     train, val = _scenes(settings)
-    anchors = np.array(read_anchors(record.find_file(settings.anchors_path)))
-    anchors_wh = anchors * np.array(input_wh) / ANCHORS_SIZE
+    anchors_wh = read_anchors(record.find_file(settings.anchors_path))
     spec = make_spec(PRETRAIN.class_names, anchors_wh, input_wh)
     keras.utils.set_random_seed(settings.seed)
     network = build_network(spec, settings.precision)
-    earlier = _go_on(network, settings.weights_path)
+    start_from(network, settings.weights_path)
     learner = Learner(network, spec)
     encoding = partial(encode, spec=spec)
     batches = Batches(
@@ -101,7 +101,7 @@ def pretrain(settings: Settings) -> dict[str, float]:
         best = max(history, key=lambda numbers: (numbers["val_AP50"], -numbers["val_loss"]))
         story = {
             "settings": {k: v for k, v in asdict(settings).items() if k not in PLACES},
-            "earlier": earlier,
+            "earlier": _story(settings.weights_path),
             "class_names": PRETRAIN.class_names,
             "scenes_sha256": {
                 "training": pictures_digest(train),
@@ -118,12 +118,11 @@ def pretrain(settings: Settings) -> dict[str, float]:
         return best
 
 
-def _go_on(network, weights_path):
-    """Fill the network from a base; return the base's own story, None for random weights."""
+def _story(weights_path):
+    """Read what is recorded of the base that this one went on from, None for random weights."""
     if weights_path == NO_WEIGHTS:
         return None
     file = record.find_file(weights_path)
-    print(f"{weights_path}: {fill(network, read_weights(file), weights_path)}")
     story = file.with_suffix(".json")
     return json.loads(story.read_text("utf-8")) if story.is_file() else {"file": file.name}
 

@@ -5,7 +5,7 @@ weights -> network -> frozen stage -> evaluation, logged model -> fine-tune stag
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,17 +21,17 @@ from yolo3.data.splits import check_apart, split_pictures
 from yolo3.detector.detector import Detector
 from yolo3.detector.mlflow_model import as_float32, log_detector
 from yolo3.evaluation import figures
-from yolo3.evaluation.evaluate import Evaluation, evaluate
+from yolo3.evaluation.evaluate import Evaluation
 from yolo3.network.grid import encode
 from yolo3.network.model import build_network
 from yolo3.network.postprocess import Thresholds
 from yolo3.network.spec import NetworkSpec, make_spec, parse_input_size, read_anchors
-from yolo3.network.weights import NO_WEIGHTS, fill, read_weights
 from yolo3.tracking import run as record
 from yolo3.tracking.dataset import boxes_per_class, log_pictures
+from yolo3.tracking.weights import start_from
 from yolo3.training.learner import Learner
 from yolo3.training.stages import Stage, frozen_layers, run_stage
-from yolo3.training.validation import THRESHOLDS, validate
+from yolo3.training.validation import evaluate_detector, validate
 
 FROZEN_MODEL = "keras-yolo-model-frozen-pass"
 FINAL_MODEL = "keras-yolo-model"
@@ -108,7 +108,7 @@ def train_and_evaluate(settings: Settings) -> Outcome:
     spec = make_spec(data.class_names, anchors_wh, input_wh)
     keras.utils.set_random_seed(settings.seed)
     network = build_network(spec, settings.precision)
-    filled = _fill(network, settings.weights_path)
+    filled = start_from(network, settings.weights_path)
     frozen = frozen_layers(network, settings.freeze, filled)
     with record.open_run() as run:
         _record_start(settings, spec, data)
@@ -159,12 +159,7 @@ class _Job:
         }
         mlflow.log_metrics(losses, step=step)
         network = as_float32(self.learner.network)  # what is logged is what is measured
-        detector = Detector(network, self.spec)
-        evaluation = evaluate(
-            partial(detector.detect, **asdict(THRESHOLDS)),
-            self.data.val,
-            self.data.class_names,
-        )
+        evaluation = evaluate_detector(Detector(network, self.spec), self.data.val)
         numbers = record.log_evaluation(evaluation, f"evaluation/{stage.name}", prefix, step)
         self._log_model(network, evaluation, model_name, registered_name, step)
         print(_summary(stage.name, evaluation), flush=True)
@@ -194,16 +189,6 @@ class _Job:
 def _usable(threshold: float) -> float:
     """Keep a best-F1 threshold within what a detector should answer with."""
     return float(min(max(threshold, 0.05), 0.95))
-
-
-def _fill(network, weights_path) -> tuple[str, ...]:
-    """Fill the network from a weights file; return the names of the layers that it filled."""
-    if weights_path == NO_WEIGHTS:
-        print("weights_path=none: training from random weights, nothing is frozen")
-        return ()
-    report = fill(network, read_weights(record.find_file(weights_path)), weights_path)
-    print(f"{weights_path}: {report}")
-    return report.filled
 
 
 def _log_epoch(epoch, numbers):

@@ -5,6 +5,7 @@ from keras import ops
 
 from yolo3.network.loss import COMPONENTS, yolo_loss
 from yolo3.network.spec import NetworkSpec
+from yolo3.training.fused import fused
 
 
 class Learner(keras.Model):
@@ -16,11 +17,12 @@ class Learner(keras.Model):
     def __init__(self, network: keras.Model, spec: NetworkSpec):
         super().__init__(name="learner")
         self.network = network
+        self._view = fused(network)
         self.spec = spec
         self._components = {name: keras.metrics.Mean(name=name) for name in COMPONENTS}
 
     def call(self, pixels, training=None):
-        return self.network(ops.cast(pixels, "float32") / 255, training=training)
+        return self._view(ops.cast(pixels, "float32") / 255, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         *targets, truths_xyxy = y

@@ -1,14 +1,17 @@
-"""Loss and AP50 on the validation pictures after each epoch, from one pass over them."""
+"""Measure a network: after each epoch in one pass, and as the detector that it becomes."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 
 import keras
 
 from yolo3.data.annotations import Picture
 from yolo3.data.batches import Batches
 from yolo3.data.images import place
-from yolo3.detector.detector import in_picture
+from yolo3.detector.detector import Detector, in_picture
 from yolo3.evaluation.ap import MAX_DETECTIONS, average_precision
+from yolo3.evaluation.evaluate import Evaluation, evaluate
 from yolo3.network.grid import decode
 from yolo3.network.loss import COMPONENTS, yolo_loss
 from yolo3.network.postprocess import Thresholds
@@ -16,6 +19,14 @@ from yolo3.training.learner import Learner
 
 THRESHOLDS = Thresholds(score_threshold=0.001, max_detections=MAX_DETECTIONS)
 """What AP is measured with: nearly everything that was found counts, ranked by its score."""
+
+
+def evaluate_detector(
+    detector: Detector, pictures: Sequence[Picture], progress: bool = False
+) -> Evaluation:
+    """Measure a detector as it will be used, down to the lowest scores."""
+    detect = partial(detector.detect, **asdict(THRESHOLDS))
+    return evaluate(detect, pictures, detector.spec.class_names, progress=progress)
 
 
 def validate(learner: Learner, batches: Batches, pictures: Sequence[Picture]) -> dict[str, float]:
