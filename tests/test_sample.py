@@ -31,7 +31,7 @@ def test_sample_classes_are_those_of_the_defaults():
 
 def test_sample_list_is_clean():
     pictures, findings = read_annotations(VOC / "list_master.txt", SAMPLE.class_names, PROJECT)
-    assert len(pictures) == 120
+    assert len(pictures) == 150
     assert not findings.found
     assert any(not len(picture.boxes_xyxy) for picture in pictures)
     assert len(read_classes(PROJECT / "model_data/coco_classes.txt")) == 80

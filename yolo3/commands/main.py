@@ -56,7 +56,7 @@ def evaluate(model, annotation_path, classes_path, output):
 
 
 @main.command(context_settings=DEFAULTS)
-@click.option("--count", default=120, type=click.IntRange(1), help="Number of pictures.")
+@click.option("--count", default=150, type=click.IntRange(1), help="Number of pictures.")
 @click.option(
     "--output",
     required=True,
@@ -84,15 +84,15 @@ def sample(count, output, seed, theme):
 @click.option("--output", default="model_data/yolo_tiny_base.keras", help="Weights to write.")
 @click.option("--weights-path", default="none", help="Base to go on from, or none.")
 @click.option("--data", default="logs/pretrain-scenes", help="Folder that keeps the scenes.")
-@click.option("--count", default=4000, type=click.IntRange(1), help="Training scenes.")
+@click.option("--count", default=8000, type=click.IntRange(1), help="Training scenes.")
 @click.option("--val-count", default=200, type=click.IntRange(1), help="Validation scenes.")
-@click.option("--epochs", default=9, type=click.IntRange(1), help="Epochs over all scenes.")
+@click.option("--epochs", default=10, type=click.IntRange(1), help="Epochs over all scenes.")
 @click.option("--input-size", default="256", help="Network input, a multiple of 32, or WxH.")
 @click.option("--batch-size", default=16, type=click.IntRange(1), help="Scenes to a step.")
 @click.option(
     "--initial-lr", default=1e-3, type=click.FloatRange(0, min_open=True), help="Learning rate."
 )
-@click.option("--anchors-path", default="model_data/yolo_tiny_anchors.txt", help="Anchors at 416.")
+@click.option("--anchors-path", default="model_data/yolo_tiny_anchors.txt", help="Anchors in pixels.")
 @click.option("--log-dir", default="logs/pretrain", help="Checkpoints and TensorBoard, by run id.")
 @click.option("--seed", default=1, type=click.IntRange(0), help="Where every random draw begins.")
 @click.option(
