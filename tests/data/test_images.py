@@ -15,6 +15,7 @@ from yolo3.data.images import (
     letterbox,
     place,
     read_image,
+    stored_as,
 )
 
 
@@ -264,3 +265,24 @@ def test_no_boxes_stay_no_boxes():
     box = place((100, 50), (64, 64))
     assert box.to_network(np.zeros((0, 4))).shape == (0, 4)
     assert box.to_picture(np.zeros((0, 4))).shape == (0, 4)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+def test_a_file_tells_how_it_is_stored(kind):
+    assert stored_as(encoded(quarters(), kind)) == (kind, 1)
+
+
+@pytest.mark.parametrize(("orientation", "told"), [(6, 6), (3, 3), (1, 1), (9, 1), (0, 1)])
+def test_only_real_orientations_are_told(orientation, told):
+    file = encoded(quarters(), "JPEG", exif=with_orientation(orientation))
+    assert stored_as(file).orientation == told
+
+
+def test_a_jpeg_with_further_pictures_is_a_jpeg():
+    file = encoded(quarters(), "MPO", save_all=True, append_images=[quarters()])
+    assert stored_as(file).format == "JPEG"
+
+
+def test_what_is_no_picture_is_not_stored_as_one():
+    with pytest.raises(ImageError, match="is not a picture"):
+        stored_as(b"text")

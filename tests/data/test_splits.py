@@ -2,16 +2,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from check_cases import scene
 
 from yolo3.data.annotations import DataError, Picture
+from yolo3.data.likeness import fingerprint
 from yolo3.data.splits import check_apart, split_pictures
 
 
-def picture(name, classes=(), digest=None):
+def picture(name, classes=(), digest=None, look=b""):
     boxes = np.tile(np.float32([[0, 0, 9, 9]]), (len(classes), 1))
     ids = np.array(classes, np.int64)
     content = str(name if digest is None else digest)
-    return Picture(Path(f"/pictures/{name}.jpg"), boxes, ids, (99, 99), content, f"list:{name}")
+    path, source = Path(f"/pictures/{name}.jpg"), f"list:{name}"
+    return Picture(path, boxes, ids, (99, 99), content, source, fingerprint=look)
 
 
 def names(pictures):
@@ -53,6 +56,46 @@ def test_the_same_content_stays_on_one_side(seed):
     train, val = split_pictures(pictures, 0.3, seed)
     assert len(val) == 9
     assert not {one.digest for one in train} & {one.digest for one in val}
+
+
+LOOKS = [fingerprint(scene(seed)) for seed in range(40)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_pictures_that_look_alike_stay_on_one_side(seed):
+    pictures = [picture(n, (0,), look=LOOKS[n // 3]) for n in range(60)]
+    train, val = split_pictures(pictures, 0.2, seed)
+    assert len(val) == 12 and len(train) == 48
+    assert not {one.fingerprint for one in train} & {one.fingerprint for one in val}
+    turned = split_pictures(pictures[::-1], 0.2, seed)
+    assert names(turned[1]) == names(val)[::-1]
+
+
+def test_different_looks_change_no_split():
+    plain = [picture(n, (n % 3,)) for n in range(40)]
+    looked = [picture(n, (n % 3,), look=LOOKS[n]) for n in range(40)]
+    sides = [[names(side) for side in split_pictures(p, 0.2, seed=3)] for p in (plain, looked)]
+    assert sides[0] == sides[1]
+
+
+@pytest.mark.parametrize(
+    "alike",
+    [
+        lambda n: 0,  # a fixed camera
+        lambda n: n // 25,  # two films, of which either is too much
+        lambda n: min(n, 3),  # nearly all
+    ],
+)
+def test_where_too_many_look_alike_only_the_same_content_stays_together(alike):
+    pictures = [picture(n, (0,), digest=n // 2, look=LOOKS[alike(n)]) for n in range(50)]
+    train, val = split_pictures(pictures, 0.2, seed=0)
+    assert (len(train), len(val)) == (40, 10)
+    assert not {one.digest for one in train} & {one.digest for one in val}
+
+
+def test_two_pictures_that_look_alike_still_split():
+    train, val = split_pictures([picture(n, look=LOOKS[0]) for n in range(2)], 0.1, seed=0)
+    assert (len(train), len(val)) == (1, 1)
 
 
 def test_contents_larger_than_the_share_still_split():

@@ -2,10 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from format_cases import CLASSES, assert_list_survives, link, make_list
 from PIL import ExifTags, Image
 
 from yolo3.data.annotations import DataError, read_annotations, write_annotations
-from yolo3.data.voc import read_voc
+from yolo3.data.voc import read_voc, write_voc
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -72,6 +73,8 @@ def test_the_root_element_may_have_any_name(tmp_path, root):
         ("JPEGImages/sub/b.jpg", "<filename>sub\\b.jpg</filename>"),
         ("images/b.jpg", "<folder>images</folder><filename>b.jpg</filename>"),
         ("Annotations/a.jpg", "<folder>../secret</folder><filename>a.jpg</filename>"),
+        ("images/a.png", "<filename>a.jpg</filename><path>/home/me/elsewhere/a.jpg</path>"),
+        ("a.jpg", "<filename>a.jpg</filename>"),
     ],
 )
 def test_the_picture_is_found(tmp_path, place, inside):
@@ -106,16 +109,120 @@ def test_a_file_name_never_leads_outside(tmp_path, name):
 
 def test_a_link_never_leads_outside(tmp_path):
     secret = save_picture(tmp_path / "secret.jpg")
-    (tmp_path / "voc" / "JPEGImages").mkdir(parents=True)
-    try:
-        (tmp_path / "voc" / "JPEGImages" / "a.jpg").symlink_to(secret)
-    except OSError:
-        pytest.skip("links cannot be made here")
+    link(tmp_path / "voc" / "JPEGImages" / "a.jpg", secret)
     save_xml(tmp_path / "voc", "a", "<filename>a.jpg</filename>" + thing())
     assert problems_of(tmp_path / "voc") == [
         "Annotations/a.xml: picture JPEGImages/a.jpg is a link that leads outside the folder:"
         " refused"
     ]
+
+
+def test_a_link_to_annotations_never_leads_outside(tmp_path):
+    secret = save_xml(tmp_path, "secret", thing(), beside=True)
+    save_picture(tmp_path / "voc" / "JPEGImages" / "a.jpg")
+    link(tmp_path / "voc" / "Annotations" / "a.xml", secret)
+    assert problems_of(tmp_path / "voc") == [
+        "Annotations/a.xml: Annotations/a.xml is a link that leads outside the folder: refused"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("xml", "place", "filename"),
+    [
+        ("Annotations/sub/a", "JPEGImages/sub/a.jpg", "a.jpg"),
+        ("Annotations/sub/a", "JPEGImages/sub/a.jpg", "sub/a.jpg"),
+        ("Annotations/sub/a", "JPEGImages/sub/a.png", ""),
+        ("Annotations/sub/a", "JPEGImages/a.jpg", "a.jpg"),
+        ("train/Annotations/a", "train/JPEGImages/a.jpg", "a.jpg"),
+        ("train/annotations/deep/a", "train/images/deep/a.jpg", "a.jpg"),
+        ("annotations/a", "images/a.jpg", "a.jpg"),
+        ("sub/a", "sub/a.jpg", "a.jpg"),
+        ("Annotations/annotations/a", "JPEGImages/annotations/a.jpg", "annotations/a.jpg"),
+    ],
+)
+def test_folders_may_be_nested(tmp_path, xml, place, filename):
+    path = save_picture(tmp_path / place)
+    save_xml(tmp_path, xml, f"<filename>{filename}</filename>" + thing(), beside=True)
+    (picture,), _, findings = read_voc(tmp_path)
+    assert picture.path == path and len(picture.boxes_xyxy) == 1
+    assert not findings.found
+
+
+def test_pictures_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    for shade, sub in enumerate(("", "sub/")):
+        save_picture(tmp_path / "JPEGImages" / f"{sub}a.jpg", shade=99 * shade)
+        save_xml(tmp_path, f"{sub}a", "<filename>a.jpg</filename>" + thing())
+    pictures = read_voc(tmp_path)[0]
+    assert [p.path.parent.name for p in pictures] == ["JPEGImages", "sub"]
+
+
+def test_hidden_files_are_passed_over(tmp_path):
+    save_picture(tmp_path / "JPEGImages" / "a.jpg")
+    save_picture(tmp_path / "JPEGImages" / "._b.jpg")
+    save_xml(tmp_path, "a", thing())
+    save_xml(tmp_path, "._a").write_bytes(b"\0\5\x16\7")
+    pictures, _, findings = read_voc(tmp_path)
+    assert len(pictures) == 1 and not findings.found
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        ("ImageSets/Main/train.txt", "b b\na\n"),
+        ("ImageSets/Main/train.txt", "\ufeffb b\r\n\r\na\r\n"),
+        ("ImageSets/Main/train.txt", "b b  1\na -1\n"),
+        ("ImageSets/Main/train.txt", "b b.jpg 1\na.jpg -1\n"),
+        ("ImageSets/train.txt", "b b\na\na\n"),
+    ],
+)
+def test_an_image_set_gives_its_pictures_in_its_order(tmp_path, place, text):
+    for shade, stem in enumerate(("a", "b b", "c")):
+        save_picture(tmp_path / "JPEGImages" / f"{stem}.jpg", shade=99 * shade)
+        save_xml(tmp_path, stem, thing())
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).write_text(text, "utf-8")
+    pictures, _, findings = read_voc(tmp_path, image_set="train")
+    assert [picture.path.stem for picture in pictures] == ["b b", "a"]
+    assert not findings.found
+    assert len(read_voc(tmp_path)[0]) == 3
+
+
+def test_an_image_set_that_does_not_fit_stops(tmp_path):
+    save_picture(tmp_path / "JPEGImages" / "a.jpg")
+    save_xml(tmp_path, "a", thing())
+    with pytest.raises(DataError, match="has no set 'train', and no other either"):
+        read_voc(tmp_path, image_set="train")
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    listed = tmp_path / "ImageSets" / "Main" / "val.txt"
+    listed.write_text("a\n\n../../secret\ngone\n")
+    with pytest.raises(DataError, match="has no set 'train', expected val"):
+        read_voc(tmp_path, image_set="train")
+    assert problems_of(tmp_path, image_set="val") == [
+        "ImageSets/Main/val.txt:3: '../../secret' has no XML file",
+        "ImageSets/Main/val.txt:4: 'gone' has no XML file",
+    ]
+    listed.write_text("\n")
+    with pytest.raises(DataError, match="lists nothing"):
+        read_voc(tmp_path, image_set="val")
+
+
+def test_what_other_tools_add_is_passed_over(tmp_path):
+    save_picture(tmp_path / "JPEGImages" / "a.jpg")
+    part = "<part><name>brim</name><bndbox><xmin>1</xmin></bndbox></part>"
+    extra = "<pose/><truncated/><occluded>1</occluded><attributes><attribute/></attributes>" + part
+    head = "<path>C:\\x\\a.jpg</path><source><database>Unknown</database></source><owner/>"
+    path = save_xml(tmp_path, "a", head + thing(box=(" 1.5 ", 2, "3e1", 40), extra=extra))
+    path.write_text(path.read_text().replace("<annotation>", '<annotation verified="yes">'))
+    (picture,), class_names, findings = read_voc(tmp_path)
+    assert picture.boxes_xyxy.tolist() == [[1.5, 2, 30, 40]]
+    assert class_names == ("hat",) and not findings.found
+
+
+def test_a_classes_file_in_the_folder_gives_the_order_of_the_classes(tmp_path):
+    save_picture(tmp_path / "JPEGImages" / "a.jpg")
+    save_xml(tmp_path, "a", thing("hat") + thing("cup") + thing("bare"))
+    (tmp_path / "classes.txt").write_text("hat\nnever seen\n")
+    assert read_voc(tmp_path)[1] == ("hat", "never seen", "bare", "cup")
 
 
 def test_difficult_objects_are_kept_or_counted(tmp_path):
@@ -124,11 +231,11 @@ def test_difficult_objects_are_kept_or_counted(tmp_path):
     save_xml(tmp_path, "a", same + thing("hat", (1, 1, 9, 9), "<difficult>1</difficult>"))
     (picture,), _, findings = read_voc(tmp_path)
     assert len(picture.boxes_xyxy) == 2
-    assert findings.counts["boxes_difficult"] == 0
+    assert (findings.counts["boxes_difficult"], findings.counts["boxes_unmarked"]) == (0, 1)
     (picture,), names, findings = read_voc(tmp_path, keep_difficult=False)
     assert len(picture.boxes_xyxy) == 1
     assert names == ("hat",)
-    assert findings.counts["boxes_difficult"] == 1
+    assert (findings.counts["boxes_difficult"], findings.counts["boxes_unmarked"]) == (1, 0)
 
 
 def test_a_size_that_is_not_the_pictures_is_told(tmp_path):
@@ -226,6 +333,33 @@ def test_a_folder_survives_the_way_through_the_list(tmp_path):
     np.testing.assert_array_equal(again.boxes_xyxy, pictures[0].boxes_xyxy)
     assert again.path == pictures[0].path
     assert again.digest == pictures[0].digest
+
+
+def test_a_list_survives_the_way_through_voc(tmp_path):
+    pictures = make_list(tmp_path / "mine")
+    write_voc(pictures, CLASSES, tmp_path / "voc")
+    assert_list_survives(
+        pictures, lambda: read_voc(tmp_path / "voc", image_set="trainval"), tmp_path
+    )
+    every, class_names, findings = read_voc(tmp_path / "voc")
+    assert {picture.digest for picture in every} == {picture.digest for picture in pictures}
+    assert class_names == CLASSES and not findings.found
+
+
+def test_what_is_written_is_what_other_tools_expect(tmp_path):
+    path = save_picture(tmp_path / "a.jpg")
+    save_xml(tmp_path, "a", thing(box=(1, 2.5, 30, 40)), beside=True)
+    pictures = read_voc(tmp_path)[0]
+    write_voc(pictures, ("hat",), tmp_path / "voc")
+    text = (tmp_path / "voc" / "Annotations" / "a.xml").read_text("utf-8")
+    words = "".join(text.split())
+    assert "<folder>JPEGImages</folder><filename>a.jpg</filename>" in words
+    assert "<size><width>100</width><height>80</height><depth>3</depth></size>" in words
+    assert "<xmin>1</xmin><ymin>2.5</ymin><xmax>30</xmax><ymax>40</ymax>" in words
+    assert "<difficult>0</difficult>" in words
+    assert (tmp_path / "voc" / "JPEGImages" / "a.jpg").read_bytes() == path.read_bytes()
+    with pytest.raises(DataError, match="is not empty"):
+        write_voc(pictures, ("hat",), tmp_path / "voc")
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data (real photographs) is not here")

@@ -70,6 +70,21 @@ def image_size(source: bytes | Path) -> tuple[int, int]:
         return (height, width) if _orientation(image) in _SIDES_SWAP else (width, height)
 
 
+class Stored(NamedTuple):
+    """How a picture's file is written, whatever its name says."""
+
+    format: str  # Pillow's name: JPEG, PNG, WEBP, …
+    orientation: int  # EXIF's, 1 to 8; 1: stored as it is shown
+
+
+def stored_as(source: bytes | Path) -> Stored:
+    """Read how a file is written, from its header alone; raises ImageError."""
+    with _explained(), _opened(_bytes_of(source)) as image:
+        kind = "JPEG" if image.format == "MPO" else image.format  # a JPEG with further pictures
+        orientation = _orientation(image)
+        return Stored(kind, orientation if orientation in _UPRIGHT else 1)
+
+
 class Letterbox(NamedTuple):
     """How a picture lies in the network's input.
 

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from yolo3.data.images import ImageError, read_image
+from yolo3.data.images import ImageError, Stored, read_image, stored_as
+from yolo3.data.likeness import fingerprint
 
 SHOWN = 20  # problems or findings that are spelled out; the rest are counted
 
@@ -24,11 +26,41 @@ FINDINGS = {  # kind -> what it says of a number of boxes or pictures
     "boxes_degenerate": "boxes have no width or no height (left out)",
     "boxes_outside": "boxes lie wholly outside their picture (left out)",
     "boxes_difficult": "boxes are marked difficult (left out)",
+    "boxes_crowd": "boxes stand for a crowd (left out)",
+    "boxes_unmarked": "boxes lose their mark, difficult or crowd, which a list cannot hold (kept)",
+    "boxes_outlined": "boxes were made from outlines (the box around them)",
     "pictures_duplicate": "pictures repeat the content of another (kept, on one side of a split)",
     "pictures_shared": "validation pictures have the content of a training picture (kept)",
     "pictures_resized": "pictures have another size than their annotation says (boxes kept)",
     "pictures_unlabelled": "pictures have no annotation file (left out)",
+    "pictures_background": "pictures have no annotation file (kept, without boxes)",
+    "pictures_repeated": "pictures stand in more than one split (read once)",
+    "pictures_alike": "pictures look nearly like another (kept, on one side of a split)",
+    "pictures_leaked": "validation pictures look nearly like a training picture (kept)",
+    "pictures_relabelled": "pictures repeat another's content with boxes that contradict it (kept)",
+    "pictures_misnamed": "pictures are of another format than their names say (read all the same)",
+    "pictures_turned": "pictures have an EXIF orientation (read as a viewer shows them)",
+    "pictures_unturned": "pictures have boxes that fit only without their EXIF orientation",
+    "boxes_repeated": "boxes nearly equal another box of their class (kept)",
+    "boxes_conflicting": "boxes nearly equal a box of another class (kept)",
+    "boxes_tiny": "boxes are under 4 pixels wide or high in the network's input (kept)",
+    "boxes_colliding": "boxes share a grid cell and an anchor with another, so one is not learnt",
+    "classes_absent": "classes have no box at all",
+    "classes_untrained": "classes have boxes in validation and none in training",
+    "classes_unvalidated": "classes have boxes in training and none in validation",
+    "classes_rare": "classes have fewer than 10 boxes in training",
+    "anchors_unfit": "sets of anchors fit the boxes badly",
+    "labels_orphaned": "label files have no picture (left out)",
+    "classes_grouping": "categories only group others (left out)",
 }
+
+
+class Changed(NamedTuple):
+    """A box that was clipped or left out."""
+
+    kind: str  # a key of FINDINGS
+    box_xyxy: tuple[float, float, float, float]  # as listed
+    message: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +73,9 @@ class Picture:
     size_wh: tuple[int, int]  # as a viewer shows it
     digest: str  # sha256 of the file, hexadecimal
     source: str  # where it is listed: "voc/list_master.txt:17"
+    changed: tuple[Changed, ...] = ()
+    fingerprint: bytes = b""  # of its look; empty: not looked at
+    stored: Stored = Stored("", 1)
 
 
 @dataclass(frozen=True)
@@ -118,9 +153,9 @@ def check_entries(entries: Sequence[Entry], problems: Problems) -> tuple[list[Pi
         if isinstance(looked, ImageError):
             problems.add(entry.order, f"{entry.source}: picture {entry.path} {looked}")
             continue
-        size_wh, digest = looked
-        found += _size_finding(entry, size_wh)
-        pictures.append(_fit(entry, size_wh, digest, found))
+        found += _size_finding(entry, looked.size_wh)
+        pictures.append(_fit(entry, looked))
+        found += [(changed.kind, changed.message) for changed in pictures[-1].changed]
     problems.raise_if_any()
     return pictures, Findings(tuple(found + _duplicates(pictures)))
 
@@ -134,7 +169,14 @@ def _find_repeated_paths(entries: Sequence[Entry], problems: Problems) -> None:
             problems.add(entry.order, f"{text}, put all its boxes in one place")
 
 
-def _look_at_all(entries: Sequence[Entry]) -> list[tuple[tuple[int, int], str] | ImageError]:
+class _Look(NamedTuple):
+    size_wh: tuple[int, int]
+    digest: str
+    fingerprint: bytes
+    stored: Stored
+
+
+def _look_at_all(entries: Sequence[Entry]) -> list[_Look | ImageError]:
     paths = [entry.path for entry in entries]
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         looks = pool.map(_look_at, paths)
@@ -146,10 +188,12 @@ def _look_at_all(entries: Sequence[Entry]) -> list[tuple[tuple[int, int], str] |
             raise
 
 
-def _look_at(path: Path) -> tuple[tuple[int, int], str] | ImageError:
+def _look_at(path: Path) -> _Look | ImageError:
     try:
         data = path.read_bytes()
-        return read_image(data).size, hashlib.sha256(data).hexdigest()
+        image = read_image(data)
+        digest = hashlib.sha256(data).hexdigest()
+        return _Look(image.size, digest, fingerprint(image), stored_as(data))
     except ImageError as error:
         return error
     except OSError as error:
@@ -164,22 +208,32 @@ def _size_finding(entry: Entry, size_wh: tuple[int, int]) -> list[tuple[str, str
     return [("pictures_resized", f"{entry.source}: says {said}, the picture is {real}{turned}")]
 
 
-def _fit(
-    entry: Entry, size_wh: tuple[int, int], digest: str, found: list[tuple[str, str]]
-) -> Picture:
-    """Clip boxes to the picture; leave out, and add to `found`, those with nothing in it."""
+def _fit(entry: Entry, look: _Look) -> Picture:
+    """Clip boxes to the picture, and leave out those with nothing in it."""
     given = np.asarray(entry.boxes_xyxy, np.float64).reshape(-1, 4)
-    clipped = np.clip(given, 0.0, size_wh * 2)
+    clipped = np.clip(given, 0.0, look.size_wh * 2)
     boxes = clipped.astype(np.float32)
     kinds = [_kind_of(*numbers) for numbers in zip(given, clipped, boxes, strict=True)]
+    size = f"{look.size_wh[0]}x{look.size_wh[1]}"
+    changed = []
     for number, (kind, box) in enumerate(zip(kinds, given, strict=True), start=1):
         if kind:
             corners = ",".join(f"{value:g}" for value in box)
-            size = f"{size_wh[0]}x{size_wh[1]}"
-            found.append((kind, f"{entry.source}: box {number}, {corners} in {size}, {_SAY[kind]}"))
+            text = f"{entry.source}: box {number}, {corners} in {size}, {_SAY[kind]}"
+            changed.append(Changed(kind, tuple(box.tolist()), text))
     kept = np.array([kind in ("", "boxes_clipped") for kind in kinds], bool)
     class_ids = np.asarray(entry.class_ids, np.int64)
-    return Picture(entry.path, boxes[kept], class_ids[kept], size_wh, digest, entry.source)
+    return Picture(
+        entry.path,
+        boxes[kept],
+        class_ids[kept],
+        look.size_wh,
+        look.digest,
+        entry.source,
+        tuple(changed),
+        look.fingerprint,
+        look.stored,
+    )
 
 
 _SAY = {

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from yolo3.data.likeness import alike_groups
 from yolo3.data.pictures import DataError, Findings, Picture
 
 EMPTY = -1  # the class, for balancing only, of a picture without boxes
@@ -16,23 +17,28 @@ def split_pictures(
     """Divide into training and validation pictures, both in their given order.
 
     About `val_split` of the pictures go to validation, and at least one to each side; fewer where
-    training would lose the last picture of a class. Pictures of the same content stay together.
-    Rare classes choose first, and get at least one validation picture while there is room. The
-    same pictures and seed give the same sides, whatever the order of the list.
+    training would lose the last picture of a class. Pictures of the same content stay together, and
+    so do those that look nearly alike, unless so many do (a fixed camera, a film) that validation
+    would get less than half of its share, or more than twice as much. Rare classes choose first,
+    and get at least one validation picture while there is room. The same pictures and seed give
+    the same sides, whatever the order of the list.
     After iterative stratification (Sechidis et al., ECML PKDD 2011), made greedy.
     Raises DataError if there is too little to divide.
     """
     if not 0 <= val_split < 1:
         raise DataError(f"val_split is {val_split}, expected at least 0 and less than 1")
-    groups = _groups(pictures)
-    if len(groups) < 2:
+    contents = _groups(pictures)
+    if len(contents) < 2:
         raise DataError(
-            f"{len(pictures)} pictures with {len(groups)} different contents are too few to split,"
-            " expected at least 2: add pictures, or give val_annotation_path"
+            f"{len(pictures)} pictures with {len(contents)} different contents are too few to"
+            " split, expected at least 2: add pictures, or give val_annotation_path"
         )
     goal = min(max(1, round(val_split * len(pictures))), len(pictures) - 1)
-    order = np.random.default_rng(seed).permutation(len(groups))
-    chosen = _choose([groups[index] for index in order], goal, val_split)
+    joined = _joined(contents)
+    chosen = _choose(joined, goal, val_split, seed)
+    taken = sum(picture.digest in chosen for picture in pictures)
+    if len(joined) < 2 or not goal <= 2 * taken <= 4 * goal:
+        chosen = _choose(contents, goal, val_split, seed)
     train = [picture for picture in pictures if picture.digest not in chosen]
     val = [picture for picture in pictures if picture.digest in chosen]
     return train, val
@@ -76,8 +82,15 @@ def _groups(pictures: Sequence[Picture]) -> list[list[Picture]]:
     return [by_digest[digest] for digest in sorted(by_digest)]
 
 
-def _choose(groups: list[list[Picture]], goal: int, val_split: float) -> set[str]:
+def _joined(contents: list[list[Picture]]) -> list[list[Picture]]:
+    """Join groups that look alike, in the order of their first members."""
+    looks = [group[0].fingerprint for group in contents]
+    return [[one for index in near for one in contents[index]] for near in alike_groups(looks)]
+
+
+def _choose(given: list[list[Picture]], goal: int, val_split: float, seed: int) -> set[str]:
     """Choose groups of at most `goal` pictures in all for validation; returns their digests."""
+    groups = [given[index] for index in np.random.default_rng(seed).permutation(len(given))]
     choice = _Choice(groups, goal)
     have = Counter(choice.left)
     for class_id in sorted(have, key=lambda key: (have[key], key)):
@@ -85,7 +98,7 @@ def _choose(groups: list[list[Picture]], goal: int, val_split: float) -> set[str
     choice.take(goal)
     if not choice.chosen:  # no class has a picture to spare, or every group is above the goal
         choice.chosen.append(min(range(len(groups)), key=lambda index: len(groups[index])))
-    return {groups[index][0].digest for index in choice.chosen}
+    return {picture.digest for index in choice.chosen for picture in groups[index]}
 
 
 class _Choice:

@@ -1,7 +1,7 @@
 """Pascal VOC folders: `Annotations/*.xml` beside `JPEGImages/`, or XML files beside the pictures.
 
 Corners are taken as they stand, as the edges of the box: many tools write them from 0, the
-original VOC from 1, and no file says which.
+original VOC from 1, and no file says which. They are written as they stand, too.
 """
 
 import math
@@ -9,14 +9,29 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, SubElement, indent, tostring
 
+import numpy as np
 from defusedxml import DefusedXmlException, ElementTree
 
-from yolo3.data.annotations import PICTURE_SUFFIXES
+from yolo3.data.annotations import PICTURE_SUFFIXES, read_classes
+from yolo3.data.folders import (
+    OUTSIDE,
+    DataFolder,
+    check_names,
+    copy_pictures,
+    export_names,
+    is_hidden,
+    new_folder,
+    numbered_lines,
+    write_lines,
+)
 from yolo3.data.pictures import DataError, Entry, Findings, Picture, Problems, check_entries
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+PICTURES = "JPEGImages"
+NAMES_FILE = "classes.txt"  # not part of VOC: keeps the order of the classes
+EXPORTED_SET = "trainval"
 
 
 @dataclass(frozen=True)
@@ -36,43 +51,139 @@ class _Annotation:
 
 
 def read_voc(
-    folder: Path, class_names: Sequence[str] | None = None, keep_difficult: bool = True
+    folder: Path,
+    class_names: Sequence[str] | None = None,
+    keep_difficult: bool = True,
+    image_set: str | None = None,
 ) -> tuple[list[Picture], tuple[str, ...], Findings]:
-    """Read and check all XML files of a VOC folder, and their pictures.
+    """Read and check the XML files of a VOC folder and its sub-folders, and their pictures.
 
-    The root element may have any name. `class_names` None takes the names that the files hold,
-    sorted; otherwise other names are problems. A picture is sought by <filename>, then by the
-    name of the XML file with any picture's ending, and never outside the folder.
-    Raises DataError with all problems at once, each with its file.
+    The root element may have any name. `class_names` None takes those of the folder's classes.txt,
+    if it has one, and then the others that the files hold, sorted; otherwise other names are
+    problems. `image_set` takes what ImageSets/Main/NAME.txt lists, in its order. A picture is
+    sought by <filename>, then by the name of the XML file with any picture's ending, and never
+    outside the folder. Raises DataError with all problems at once, each with its file.
     """
-    root = Path(os.path.abspath(folder))
-    seeker = _Seeker(root)
+    data = DataFolder(folder)
+    seeker = _Seeker(data)
     problems = Problems()
     annotations = []
-    for order, path in enumerate(_xml_files(root)):
-        source = str(folder / path.relative_to(root))
+    for order, path in enumerate(_chosen_files(folder, data, image_set, problems)):
+        source = str(folder / path.relative_to(data.root))
         try:
-            annotations.append(_annotation(path, source, order, seeker))
+            annotations.append(_annotation(data.kept_inside(path), source, order, seeker))
         except DataError as error:
             for text in error.problems:
                 problems.add(order, f"{source}: {text}")
-    names = _names(annotations) if class_names is None else tuple(class_names)
+    names = _names(annotations, data) if class_names is None else tuple(class_names)
     found: list[tuple[str, str]] = []
     entries = [_entry(item, names, keep_difficult, problems, found) for item in annotations]
     pictures, findings = check_entries(entries, problems)
     if not names:
         raise DataError(f"{folder}: no file names an object, expected <object> elements")
-    unlabelled = seeker.pictures() - {picture.path for picture in pictures}
-    found += [("pictures_unlabelled", f"{path}: no XML file") for path in sorted(unlabelled)]
+    check_names(names, folder)
+    if image_set is None:
+        unlabelled = seeker.pictures() - {picture.path for picture in pictures}
+        found += [("pictures_unlabelled", f"{path}: no XML file") for path in sorted(unlabelled)]
     return pictures, names, findings + Findings(tuple(found))
+
+
+def write_voc(pictures: Sequence[Picture], class_names: Sequence[str], folder: Path) -> None:
+    """Write a VOC folder that `read_voc` reads back to the same boxes and classes.
+
+    Copies the pictures. <size> is the picture as a viewer shows it, as the boxes are; <difficult>
+    is 0. ImageSets/Main/trainval.txt keeps the order of the pictures, classes.txt that of the
+    classes. Raises DataError if the folder holds something, or if a name cannot be written.
+    """
+    check_names(class_names, NAMES_FILE)
+    names = export_names(pictures)
+    new_folder(folder)
+    copy_pictures(pictures, names, folder / PICTURES)
+    for picture, name in zip(pictures, names, strict=True):
+        root = _as_xml(picture, name.as_posix(), class_names)
+        text = tostring(root, encoding="unicode")
+        write_lines([text], folder / "Annotations" / name.with_suffix(".xml"))
+    stems = [name.with_suffix("").as_posix() for name in names]
+    write_lines(stems, folder / "ImageSets" / "Main" / f"{EXPORTED_SET}.txt")
+    write_lines(class_names, folder / NAMES_FILE)
+
+
+def _as_xml(picture: Picture, name: str, class_names: Sequence[str]) -> Element:
+    root = Element("annotation")
+    _add(root, folder=PICTURES, filename=name)
+    _add(SubElement(root, "size"), width=picture.size_wh[0], height=picture.size_wh[1], depth=3)
+    _add(root, segmented=0)
+    for box, class_id in zip(picture.boxes_xyxy, picture.class_ids, strict=True):
+        thing = SubElement(root, "object")
+        _add(thing, name=class_names[class_id], pose="Unspecified", truncated=0, difficult=0)
+        corners = (np.format_float_positional(value, unique=True, trim="-") for value in box)
+        _add(SubElement(thing, "bndbox"), **dict(zip(CORNERS, corners, strict=True)))
+    indent(root)
+    return root
+
+
+def _add(parent: Element, **texts: object) -> None:
+    for tag, text in texts.items():
+        SubElement(parent, tag).text = str(text)
+
+
+def _chosen_files(
+    folder: Path, data: DataFolder, image_set: str | None, problems: Problems
+) -> list[Path]:
+    files = _xml_files(data.root)
+    if image_set is None:
+        return files
+    listed = _set_file(folder, image_set)
+    path_of = {(_home(path, data.root)[1] / path.stem).as_posix(): path for path in files}
+    chosen = []
+    for number, line in numbered_lines(data.kept_inside(listed)):
+        path = next((path_of[stem] for stem in _stems(line) if stem in path_of), None)
+        if path is None:
+            problems.add(-1, f"{listed}:{number}: {line!r} has no XML file")
+        chosen.append(path)
+    if not chosen:
+        raise DataError(f"{listed}: lists nothing, expected a file name per line")
+    return [path for path in dict.fromkeys(chosen) if path]
+
+
+def _set_file(folder: Path, image_set: str) -> Path:
+    places = (folder / "ImageSets" / "Main", folder / "ImageSets")
+    path = next(
+        (p / f"{image_set}.txt" for p in places if (p / f"{image_set}.txt").is_file()), None
+    )
+    if path is None:
+        there = sorted(path.stem for place in places for path in place.glob("*.txt"))
+        expected = f"expected {', '.join(there)}" if there else "and no other either"
+        raise DataError(f"{places[0]}: has no set {image_set!r}, {expected}")
+    return path
+
+
+def _stems(line: str) -> list[str]:
+    """Read a line of a set: `name`, `name 1` of a set of one class, `name.jpg 1` as VoTT has it."""
+    name, _, flag = line.rpartition(" ")
+    names = [line, name.strip()] if flag in ("-1", "0", "1") else [line]
+    slashed = [PureWindowsPath(name) for name in names]
+    bare = [path.with_suffix("") for path in slashed if path.suffix.lower() in PICTURE_SUFFIXES]
+    return [path.as_posix() for path in slashed + bare]
 
 
 def _xml_files(root: Path) -> list[Path]:
     inside = root / "Annotations" if (root / "Annotations").is_dir() else root
-    files = sorted(inside.glob("*.xml"))
+    files = sorted(path for path in inside.rglob("*.xml") if not is_hidden(path, inside))
     if not files:
         raise DataError(f"{inside}: has no XML files, expected Annotations/*.xml in a VOC folder")
     return files
+
+
+def _home(xml: Path, root: Path) -> tuple[Path, Path]:
+    """Split an XML file's folder: what holds Annotations, and the sub-folders below Annotations."""
+    if xml.is_relative_to(root / "Annotations"):
+        return root, xml.parent.relative_to(root / "Annotations")
+    below = (folder for folder in xml.parents if folder != root and folder.is_relative_to(root))
+    for folder in below:
+        if folder.name.lower() == "annotations":
+            return folder.parent, xml.parent.relative_to(folder)
+    return root, xml.parent.relative_to(root)
 
 
 def _annotation(path: Path, source: str, order: int, seeker: "_Seeker") -> _Annotation:
@@ -139,8 +250,11 @@ def _said_wh(root: Element) -> tuple[int, int] | None:
     return (width, height) if width > 0 and height > 0 else None
 
 
-def _names(annotations: Sequence[_Annotation]) -> tuple[str, ...]:
-    return tuple(sorted({thing.name for item in annotations for thing in item.objects}))
+def _names(annotations: Sequence[_Annotation], data: DataFolder) -> tuple[str, ...]:
+    path = data.root / NAMES_FILE
+    own = read_classes(data.kept_inside(path)) if path.is_file() else ()
+    found = {thing.name for item in annotations for thing in item.objects}
+    return own + tuple(sorted(found - set(own)))
 
 
 def _entry(
@@ -151,11 +265,10 @@ def _entry(
     found: list[tuple[str, str]],
 ) -> Entry:
     """Turn names into ids; adds unknown names to `problems`, difficult objects to `found`."""
-    left_out = [thing for thing in item.objects if thing.difficult and not keep_difficult]
-    found += [
-        ("boxes_difficult", f"{item.source}: {thing.name}, difficult, left out")
-        for thing in left_out
-    ]
+    difficult = [thing for thing in item.objects if thing.difficult]
+    kind, fate = ("boxes_unmarked", "kept") if keep_difficult else ("boxes_difficult", "left out")
+    found += [(kind, f"{item.source}: {thing.name}, difficult, {fate}") for thing in difficult]
+    left_out = [] if keep_difficult else difficult
     for name in sorted({thing.name for thing in item.objects} - set(names)):
         expected = ", ".join(names)
         problems.add(item.order, f"{item.source}: class {name!r} is unknown, expected {expected}")
@@ -168,9 +281,10 @@ def _entry(
 class _Seeker:
     """Find the pictures of a VOC folder, and nothing outside it."""
 
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, data: DataFolder):
+        self.data = data
         self._listed: dict[Path, dict[str, list[Path]]] = {}  # folder -> stem -> pictures
+        self._used: set[Path] = set()
 
     def find(self, xml: Path, filename: str, folder: str) -> Path:
         """Find the picture by its file name, then by the stem of the XML file.
@@ -178,42 +292,52 @@ class _Seeker:
         Raises DataError if there is none, several, or one outside the folder.
         """
         if filename and not _stays_inside(filename):
-            raise DataError(f"<filename> {filename!r} leads outside the folder, which is refused")
+            raise DataError(f"<filename> {filename!r} {OUTSIDE}")
         folders = self._folders(xml, folder)
         name = PureWindowsPath(filename).as_posix()
         named = [place / name for place in folders if filename and os.path.isfile(place / name)]
-        alike = [path for place in folders for path in self._listing(place).get(xml.stem, [])]
-        if not named and len(alike) > 1:
-            several = " and ".join(path.name for path in alike)
+        alike = [self._listing(place).get(xml.stem, []) for place in folders]
+        stands = named or next((paths for paths in alike if paths), [])
+        if not named and len(stands) > 1:
+            several = " and ".join(path.name for path in stands)
             raise DataError(f"<filename> {filename!r} is missing, and {several} both may be meant")
-        if not named and not alike:
+        if not stands:
             places = " and in ".join(str(place) for place in folders)
             raise DataError(f"picture {filename or xml.stem + '.*'} is missing, sought in {places}")
-        return self._kept_inside((named or alike)[0])
+        try:
+            path = self.data.kept_inside(stands[0])
+        except DataError as error:
+            raise DataError(f"picture {error}") from None
+        self._used.add(path.parent)
+        return path
 
     def pictures(self) -> set[Path]:
-        """List the pictures of all folders that were looked into."""
-        stems = (stem for listing in self._listed.values() for stem in listing.values())
-        return {path for paths in stems for path in paths}
+        """List the pictures of all folders in which one was found."""
+        return {
+            path
+            for folder in self._used
+            for paths in self._listing(folder).values()
+            for path in paths
+        }
 
     def _folders(self, xml: Path, folder: str) -> list[Path]:
-        hint = [self.root / folder] if folder and _stays_inside(folder) else []
-        folders = dict.fromkeys([self.root / "JPEGImages", *hint, xml.parent])
+        """List where the picture of an XML file may lie, sub-folders like the XML file's first."""
+        home, below = _home(xml, self.data.root)
+        root = self.data.root
+        hints = [root / folder, home / folder] if folder and _stays_inside(folder) else []
+        bases = [home / PICTURES, root / PICTURES, home / "images", root / "images", *hints]
+        nested = [place for base in bases for place in (base / below, base)]
+        folders = dict.fromkeys([*nested, xml.parent, home])
         return [place for place in folders if place.is_dir()]
 
     def _listing(self, folder: Path) -> dict[str, list[Path]]:
         if folder not in self._listed:
             listing: dict[str, list[Path]] = {}
             for path in sorted(folder.iterdir()):
-                if path.suffix.lower() in PICTURE_SUFFIXES:
+                if path.suffix.lower() in PICTURE_SUFFIXES and not is_hidden(path, folder):
                     listing.setdefault(path.stem, []).append(path)
             self._listed[folder] = listing
         return self._listed[folder]
-
-    def _kept_inside(self, path: Path) -> Path:
-        if not path.resolve().is_relative_to(self.root.resolve()):
-            raise DataError(f"picture {path} is a link that leads outside the folder: refused")
-        return path
 
 
 def _stays_inside(name: str) -> bool:
