@@ -170,12 +170,13 @@ ROOMS = {  # room -> the rooms that it may import
     "data": set(),
     "scenes": set(),
     "network": set(),
+    "checks": {"data", "network"},
     "detector": {"data", "network"},
     "evaluation": {"data", "network", "detector"},
     "training": {"data", "network", "detector", "evaluation"},
-    "tracking": {"data", "scenes", "network", "detector", "evaluation", "training"},
+    "tracking": {"data", "scenes", "network", "checks", "detector", "evaluation", "training"},
 }
-WITHOUT_MLFLOW = ("data", "scenes", "network", "evaluation", "training")
+WITHOUT_MLFLOW = ("data", "scenes", "network", "checks", "evaluation", "training")
 
 
 @pytest.mark.parametrize("room", ROOMS)

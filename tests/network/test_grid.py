@@ -22,6 +22,10 @@ SPECS = {
     "tiny wide": make_spec(CLASSES, TINY_ANCHORS, (96, 64)),
     "full tall": make_spec(CLASSES, FULL_ANCHORS, (64, 96)),
 }
+CONVERTED = NetworkSpec(
+    CLASSES, TINY_ANCHORS, ((5,), (2, 3, 4), (3, 2)), (48, 32), strides=(16, 8, 8)
+)
+"""Scales with one to three anchors, two of one stride, anchors with two owners and with none."""
 
 
 @pytest.fixture(params=SPECS.values(), ids=SPECS)
@@ -103,6 +107,21 @@ def test_anchor_of_two_scales_is_used_once_and_one_of_none_never():
         ((scale, _, _, slot),) = owners(targets)
         assert spec.mask[scale][slot] == (anchor or 1)
         assert scale == (0 if anchor >= 3 else 1)
+
+
+def test_a_converted_network_encodes_and_decodes_on_its_own_strides():
+    rng = np.random.default_rng(6)
+    targets = encode(np.zeros((0, 4)), np.zeros(0, int), CONVERTED)
+    assert [target.shape for target in targets] == [(2, 3, 1, 8), (4, 6, 3, 8), (4, 6, 2, 8)]
+    for _ in range(20):
+        boxes = random_boxes(rng, 1, CONVERTED.input_wh)
+        targets = encode(boxes, np.array([1]), CONVERTED)
+        ((scale, *_),) = owners(targets)
+        assert scale < 2  # anchors 2 and 3 are the coarser owner's
+        found, scores = decoded([array[None] for array in raw_of(targets, CONVERTED)], CONVERTED)
+        best = scores[0].max(axis=1).argmax()
+        assert_allclose(found[0, best], boxes[0], atol=1e-3)
+        assert_allclose(scores[0, best], [0, 1, 0], atol=1e-6)
 
 
 def test_target_holds_the_box_in_pixels_one_for_objectness_and_the_class(spec):

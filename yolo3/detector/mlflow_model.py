@@ -45,6 +45,7 @@ CODE_FILES = (
     "network/__init__.py",
     "network/boxes.py",
     "network/grid.py",
+    "network/owners.py",
     "network/postprocess.py",
     "network/spec.py",
     "detector/__init__.py",

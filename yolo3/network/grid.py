@@ -8,7 +8,7 @@ of e times the anchor (Redmon and Farhadi 2018, section 2.1).
 import numpy as np
 from keras import ops
 
-from yolo3.network.boxes import iou_wh
+from yolo3.network.owners import find_owners
 from yolo3.network.spec import NetworkSpec
 
 BOX = slice(0, 4)
@@ -31,18 +31,10 @@ def encode(boxes_xyxy: np.ndarray, class_ids: np.ndarray, spec: NetworkSpec) -> 
     ]
     if not len(boxes_xyxy):
         return targets
-    owners = [(scale, slot) for scale, owned in enumerate(spec.mask) for slot in range(len(owned))]
-    anchors_wh = np.array([spec.anchors_wh[spec.mask[scale][slot]] for scale, slot in owners])
-    sizes_wh = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
-    centres_xy = (boxes_xyxy[:, 2:] + boxes_xyxy[:, :2]) / 2
-    nearest = iou_wh(sizes_wh, anchors_wh).argmax(axis=1)
-    for box, class_id, centre_xy, owner in zip(
-        boxes_xyxy, class_ids, centres_xy, nearest, strict=True
+    owners = zip(*find_owners(boxes_xyxy, spec), strict=True)
+    for box, class_id, (scale, row, column, slot) in zip(
+        boxes_xyxy, class_ids, owners, strict=True
     ):
-        scale, slot = owners[owner]
-        rows, columns = spec.grids_hw[scale]
-        column = min(int(centre_xy[0] // spec.strides[scale]), columns - 1)
-        row = min(int(centre_xy[1] // spec.strides[scale]), rows - 1)
         cell = targets[scale][row, column, slot]
         cell[BOX] = box
         cell[OBJECTNESS] = 1

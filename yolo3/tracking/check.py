@@ -1,0 +1,39 @@
+"""A run for a check: its report, counts and lists."""
+
+import tempfile
+from pathlib import Path
+
+import mlflow
+
+from yolo3.checks.checkup import Checkup
+from yolo3.checks.report import write_check_report
+from yolo3.tracking.dataset import log_pictures
+
+REPORT = "check.html"
+
+
+def log_check(checkup: Checkup, title: str) -> None:
+    """Log a check to the active run: `check.html`, `check.txt` and how well the anchors fit."""
+    with tempfile.TemporaryDirectory() as temporary:
+        mlflow.log_artifact(str(write_check_report(checkup, Path(temporary) / REPORT, title)))
+    mlflow.log_text("\n".join(checkup.lines()) + "\n", "check.txt")
+    if len(checkup.sizes_wh):
+        fit = {"anchors_mean_iou": checkup.fit.mean_iou, "anchors_recall": checkup.fit.recall}
+        mlflow.log_metrics(fit)
+
+
+def record_check(checkup: Checkup, title: str, parameters: dict[str, str]) -> str:
+    """Log a check and its counts to a run of its own, or to the one that is open; returns its id.
+
+    Opens the run by itself: `yolo3.tracking.run` would load Keras, which a check does without.
+    """
+    with mlflow.start_run() as run:
+        mlflow.log_params(parameters)
+        for side, context in ((checkup.train, "training"), (checkup.val, "validation")):
+            log_pictures(side, checkup.spec.class_names, Path(title), context)
+        counts = checkup.findings.counts
+        mlflow.log_metrics({f"data_{kind}": count for kind, count in counts.items()})
+        log_check(checkup, title)
+        store = mlflow.get_tracking_uri().removeprefix("file://")
+        print(f"MLflow run {run.info.run_id} at {store}", flush=True)
+        return run.info.run_id
