@@ -12,7 +12,7 @@ from yolo3.commands.errors import explain_errors
 @click.option(
     "--weights-path",
     default="model_data/yolo_tiny_base.keras",
-    help="Weights to start from, or none for random ones.",
+    help="File, model URI, yolov3-tiny, yolov3, or none for random weights.",
 )
 @click.option(
     "--classes-path", default="model_data/yolo_custom_classes.txt", help="Class names, one a line."

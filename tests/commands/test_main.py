@@ -9,7 +9,10 @@ from job_cases import PROJECT
 from yolo3.commands.main import main
 from yolo3.data.annotations import read_annotations, read_classes
 
-COMMANDS = ("annotations", "detect", "evaluate", "pretrain", "sample")
+COMMANDS = (
+    *("anchors", "annotations", "check", "convert"),
+    *("detect", "evaluate", "pretrain", "sample"),
+)
 
 
 def call(*words):

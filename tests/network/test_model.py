@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -198,3 +199,9 @@ def test_saved_network_loads_in_safe_mode_where_this_project_is_not(tiny, tmp_pa
     with np.load(tmp_path / "raw.npz") as raw:
         for found, expected in zip(raw.values(), tiny.predict_on_batch(pixels), strict=True):
             assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_spec_of_another_shape_is_named():
+    spec = replace(COCO_TINY, strides=(16, 8))
+    with pytest.raises(ValueError, match=r"expected strides .* got \(16, 8\); .* Darknet cfg"):
+        build_network(spec)

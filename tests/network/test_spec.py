@@ -30,6 +30,25 @@ def test_usual_mask_gives_each_anchor_one_owner_and_the_large_ones_to_the_coarse
     assert spec.mask == MASKS[len(anchors)]
 
 
+def test_json_of_before_strides_were_written_is_read():
+    usual = make_spec(["a"], FULL, (96, 64))
+    fields = json.loads(usual.to_json())
+    del fields["strides"]
+    assert NetworkSpec.from_json(json.dumps(fields)) == usual
+
+
+def test_strides_of_a_converted_network_travel():
+    spec = NetworkSpec(("a",), TINY[:3], ((2,), (0, 1), (1,)), (48, 32), (16, 8, 8))
+    assert spec.grids_hw == ((2, 3), (4, 6), (4, 6))
+    assert NetworkSpec.from_json(spec.to_json()) == spec
+    assert NetworkSpec(("a",), TINY, ((5,), (0,)), (64, 32)).strides == (32, 16)
+
+
+def test_anchors_may_be_more_than_the_masks_name():
+    spec = NetworkSpec(("a",), FULL, ((8,),), (32, 32))
+    assert spec.scale_anchors_wh(0) == (FULL[8],) and spec.strides == (32,)
+
+
 def test_strides_and_grids_are_coarse_first_and_rows_before_columns():
     assert make_spec(["a"], TINY, (96, 64)).strides == (32, 16)
     assert make_spec(["a"], TINY, (96, 64)).grids_hw == ((2, 3), (4, 6))
@@ -41,9 +60,11 @@ def test_strides_and_grids_are_coarse_first_and_rows_before_columns():
     ("class_names", "anchors", "mask", "input_wh", "message"),
     [
         ((), TINY, MASKS[6], (64, 64), "at least one class, got none"),
-        (("a",), TINY[:5], MASKS[6], (64, 64), "expected 6 anchors .* or 9 .*, got 5"),
-        (("a",), TINY, MASKS[9], (64, 64), "6 anchors need 2 scales, the mask .* has 3"),
-        (("a",), FULL, MASKS[6], (64, 64), "9 anchors need 3 scales, the mask .* has 2"),
+        (("a",), TINY[:5], MASKS[6], (64, 64), "mask names anchor 5, expected 0 to 4"),
+        (("a",), TINY, MASKS[9], (64, 64), "mask names anchor 6, expected 0 to 5"),
+        (("a",), TINY, (), (64, 64), r"an anchor or more for each scale, got the mask \(\)"),
+        (("a",), TINY, ((3, 4), ()), (64, 64), "an anchor or more for each scale"),
+        (("a",), TINY, ((0,),) * 7, (64, 64), "expected strides from 1, coarse first, got"),
         (("a",), TINY, ((3, 4, 6), (0, 1, 2)), (64, 64), "mask names anchor 6, expected 0 to 5"),
         (("a",), TINY, MASKS[6], (64, 65), "input_size must be a multiple of 32, got 65"),
         (("a",), TINY, MASKS[6], (0, 64), "input_size must be a multiple of 32, got 0"),
@@ -53,6 +74,22 @@ def test_strides_and_grids_are_coarse_first_and_rows_before_columns():
 def test_misuse_says_what_was_expected(class_names, anchors, mask, input_wh, message):
     with pytest.raises(ValueError, match=message):
         NetworkSpec(class_names, anchors, mask, input_wh)
+
+
+@pytest.mark.parametrize(
+    ("strides", "input_wh", "message"),
+    [
+        ((32,), (64, 64), r"has 2 scales, expected as many strides, got \(32,\)"),
+        ((16, 32), (64, 64), r"expected strides from 1, coarse first, got \(16, 32\)"),
+        ((16, 0), (64, 64), "expected strides from 1"),
+        ((64, 32), (96, 64), "input_size must be a multiple of 64, got 96"),
+        ((12, 8), (48, 36), "input_size must be a multiple of 24, got 36"),
+        ((8, 4), (24, 0), "input_size must be a multiple of 8, got 0"),
+    ],
+)
+def test_misuse_of_strides_says_what_was_expected(strides, input_wh, message):
+    with pytest.raises(ValueError, match=message):
+        NetworkSpec(("a",), TINY, MASKS[6], input_wh, strides)
 
 
 def test_make_spec_names_the_number_of_anchors_not_the_mask():

@@ -9,7 +9,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from yolo3.network.model import build_network, output_layers
 from yolo3.network.spec import make_spec
-from yolo3.network.weights import WeightsError, fill, read_weights, save_body
+from yolo3.network.weights import (
+    WeightsError,
+    fill,
+    outputs_filled,
+    random_start,
+    read_weights,
+    save_body,
+)
 
 SPEC = make_spec(("hat", "helmet", "bare"), TINY_ANCHORS, (64, 64))
 OUTPUTS = ("output_32", "output_16")
@@ -92,23 +99,63 @@ def test_report_can_be_read(target, source):
     strange = {name: value for name, value in arrays.items() if name not in OUTPUTS}
     del strange["conv_12"]
     strange["conv_99"] = [np.zeros(3)]
+    strange["output_32"] = [np.zeros((1, 1, 512, 21)), np.zeros(21)]
     report = fill(target, strange, "some.keras")
-    assert report.left == ("conv_12", "output_32", "output_16")
+    assert report.left == ("conv_12", "output_16")
+    assert [layer.name for layer in report.skipped] == ["output_32"]
     assert report.unused == ("conv_99",)
     assert str(report) == (
         f"filled {len(report.filled)} layers ({report.parameters:,} parameters); "
-        "left as they were: conv_12, output_32, output_16; not in this network: conv_99"
+        "skipped for shape 1 layer (12,312 parameters): output_32: expected (1, 1, 512, 24), "
+        "found (1, 1, 512, 21); left as they were 2 layers (890,904 parameters): conv_12, "
+        "output_16; not in this network: conv_99"
     )
     assert report.parameters == sum(array.size for name in report.filled for array in strange[name])
+    counts = (report.parameters, report.skipped_parameters, report.left_parameters)
+    assert sum(counts) == target.count_params()
 
 
 def test_other_classes_leave_the_outputs_and_fill_the_rest(source):
     target = network_of(class_count=5, seed=2)
     before = arrays_of(target)
     report = fill(target, arrays_of(source), "three classes")
-    assert set(report.left) == set(OUTPUTS)
+    assert [str(layer) for layer in report.skipped] == [
+        "output_32: expected (1, 1, 512, 30), found (1, 1, 512, 24)",
+        "output_16: expected (1, 1, 256, 30), found (1, 1, 256, 24)",
+    ]
+    assert not report.left and not outputs_filled(target, report)
     assert_same(arrays_of(target), before, OUTPUTS)
     assert_same(arrays_of(target), arrays_of(source), report.filled)
+
+
+def test_equal_classes_fill_the_outputs_too(source, target):
+    assert outputs_filled(target, fill(target, arrays_of(source), "file"))
+    one = {name: arrays for name, arrays in arrays_of(source).items() if name != "output_16"}
+    assert not outputs_filled(target, fill(target, one, "file"))
+
+
+def test_random_start_is_told_too(target):
+    report = random_start(target)
+    assert report.left_parameters == target.count_params() and len(report.left) == 24
+    assert str(report).startswith(
+        "filled none; skipped for shape none; left as they were 24 layers"
+    )
+
+
+@pytest.mark.parametrize(
+    ("array", "value", "message"),
+    [
+        (0, np.nan, "conv_4_bn holds numbers that are not finite; is it damaged"),
+        (1, np.inf, "conv_4_bn holds numbers that are not finite; is it damaged"),
+        (3, -0.5, "conv_4_bn holds a negative variance; is it damaged, or of another network"),
+    ],
+)
+def test_numbers_that_no_network_has_are_an_error(source, target, array, value, message):
+    arrays, before = arrays_of(source), arrays_of(target)
+    arrays["conv_4_bn"][array][5] = value
+    with pytest.raises(WeightsError, match=f"file: {message}"):
+        fill(target, arrays, "file")
+    assert_same(arrays_of(target), before, before)
 
 
 def test_tiny_weights_do_not_fit_nine_anchors(source):
@@ -146,18 +193,6 @@ def test_wrong_number_of_arrays_is_told_apart_from_a_wrong_shape(source, target)
 def test_file_that_fills_nothing_is_an_error(target, arrays):
     with pytest.raises(WeightsError, match="it has none of the network's layers"):
         fill(target, arrays, "file")
-
-
-def test_missing_file_says_how_to_do_without(tmp_path):
-    with pytest.raises(WeightsError, match=r"base\.keras: no such file; weights_path=none trains"):
-        read_weights(tmp_path / "base.keras")
-
-
-@pytest.mark.parametrize("name", ["yolov3-tiny.weights", "model.h5", "model", "none"])
-def test_other_kinds_of_file_are_named(tmp_path, name):
-    (tmp_path / name).write_bytes(b"numbers")
-    with pytest.raises(WeightsError, match=f"{name}: expected a .keras file of this project"):
-        read_weights(tmp_path / name)
 
 
 def test_damaged_files_are_named(body, tmp_path):

@@ -41,23 +41,24 @@ def same(a, b, names):
 class Told:
     """Answer as a validation would, with the numbers that it was told; keep the weights seen."""
 
-    def __init__(self, learner, ap50s, losses=None):
-        self.learner, self.answers = learner, list(zip(ap50s, losses or [1.0] * 99, strict=False))
+    def __init__(self, learner, ap50s, losses=None, aps=None):
+        told = zip(ap50s, losses or [1.0] * 99, aps or [0.0] * 99, strict=False)
+        self.learner, self.answers = learner, list(told)
         self.weights, self.epochs, self.reports = [], [], []
 
     def validate(self):
-        ap50, loss = self.answers[len(self.weights)]
+        ap50, loss, ap = self.answers[len(self.weights)]
         self.weights.append(weights_of(self.learner.network))
-        return {"val_AP50": ap50, "val_loss": loss}
+        return {"val_AP50": ap50, "val_AP": ap, "val_loss": loss}
 
     def on_epoch(self, epoch, numbers):
         self.epochs.append(epoch)
         self.reports.append(numbers)
 
 
-def run_told(stage, training, folder, ap50s, losses=None):
+def run_told(stage, training, folder, ap50s, losses=None, aps=None):
     learner = plain_learner()
-    told = Told(learner, ap50s, losses)
+    told = Told(learner, ap50s, losses, aps)
     history = run_stage(learner, stage, training, told.validate, told.on_epoch, folder)
     return learner, told, history
 
@@ -141,11 +142,30 @@ def test_which_epoch_is_best(training, tmp_path, ap50s, losses, best):
     assert same(found, told.weights[best - 1], found) != list(found)
 
 
+@pytest.mark.parametrize(
+    ("ap50s", "aps", "best"),
+    [
+        ([0.75, 0.74, 0.74], [0.3, 0.5, 0.4], 1),
+        ([0.75, 0.70, 0.74], [0.3, 0.5, 0.4], 2),
+        ([0.74, 0.755, 0.78], [0.5, 0.4, 0.3], 2),
+        ([0.74, 0.755, 0.75], [0.5, 0.4, 0.45], 0),
+        ([0.75, 0.74, math.nan], [0.3, math.nan, 0.9], 0),
+    ],
+    ids=["AP among equals", "only among equals", "AP50 goes first", "one box is luck", "never NaN"],
+)
+def test_ap_decides_among_epochs_that_one_box_tells_apart(training, tmp_path, ap50s, aps, best):
+    stage = Stage("s", 3, 0.1, tolerance=0.02)
+    learner, told, _ = run_told(stage, training, tmp_path, ap50s, aps=aps)
+    found = weights_of(learner.network)
+    assert same(found, told.weights[best], found) == list(found)
+    assert same(found, told.weights[best - 1], found) != list(found)
+
+
 def test_patience_ends_the_stage_and_says_so(training, tmp_path, capsys):
     scores = [0.3, 0.5, 0.4, 0.5, 0.9, 0.9]
     _, told, history = run_told(Stage("s", 6, 0.1, patience=2), training, tmp_path, scores)
     assert len(history) == len(told.weights) == 4
-    assert "s: no better AP50 for 2 epochs, stops" in capsys.readouterr().out
+    assert "s: no better epoch for 2, stops" in capsys.readouterr().out
 
 
 def test_no_epochs_change_nothing(training, tmp_path):
@@ -181,7 +201,8 @@ def test_epochs_go_on_where_the_stage_before_ended(training, tmp_path, monkeypat
 def test_report_holds_every_number_and_the_rate_falls(training, tmp_path, capsys):
     stage = Stage("finetune", 8, 0.5)
     _, told, history = run_told(stage, training, tmp_path, [0.1 * n for n in range(8)])
-    names = {"loss", *COMPONENTS, "val_loss", "val_AP50", "learning_rate", "images_per_second"}
+    names = {"loss", *COMPONENTS, "val_loss", "val_AP50", "val_AP"}
+    names |= {"learning_rate", "images_per_second"}
     for numbers, reported in zip(history, told.reports, strict=True):
         assert set(reported) == names
         assert {name: numbers[name] for name in names} == reported

@@ -92,7 +92,7 @@ def sample(count, output, seed, theme):
 @click.option(
     "--initial-lr", default=1e-3, type=click.FloatRange(0, min_open=True), help="Learning rate."
 )
-@click.option("--anchors-path", default="model_data/yolo_tiny_anchors.txt", help="Anchors in pixels.")
+@click.option("--anchors-path", default="model_data/yolo_tiny_anchors.txt", help="In pixels.")
 @click.option("--log-dir", default="logs/pretrain", help="Checkpoints and TensorBoard, by run id.")
 @click.option("--seed", default=1, type=click.IntRange(0), help="Where every random draw begins.")
 @click.option(
@@ -113,15 +113,31 @@ def pretrain(**options):
 @main.command(context_settings=DEFAULTS)
 @click.option(
     "--voc",
-    required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder with Annotations and JPEGImages.",
+    help="Read a folder with Annotations and JPEGImages.",
 )
+@click.option(
+    "--coco",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read a COCO JSON.",
+)
+@click.option(
+    "--yolo",
+    type=click.Path(exists=True, path_type=Path),
+    help="Read YOLO labels: a folder, or its data.yaml.",
+)
+@click.option(
+    "--list",
+    "listed",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Write this annotation list in another format, see --to.",
+)
+@click.option("--to", type=click.Choice(["voc", "coco", "yolo"]), help="With --list: the format.")
 @click.option(
     "--output",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="List to write.",
+    type=click.Path(path_type=Path),
+    help="List to write; with --list a new folder, which gets copies of the pictures.",
 )
 @click.option(
     "--classes",
@@ -129,21 +145,143 @@ def pretrain(**options):
     type=click.Path(dir_okay=False, path_type=Path),
     help="Class names: read where the file exists, else written with the names found.",
 )
-@click.option("--keep-difficult/--drop-difficult", default=True, help="Boxes marked difficult.")
+@click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --coco: the pictures' folder, if they are not where COCO tools put them.",
+)
+@click.option(
+    "--names",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --yolo: class names, if not in data.yaml, classes.txt or obj.names.",
+)
+@click.option("--split", help="With --voc: ImageSets/Main/SPLIT.txt; with --yolo: train, val, …")
+@click.option(
+    "--keep-difficult/--drop-difficult",
+    default=None,
+    help="With --voc: boxes marked difficult (kept if not said).",
+)
+@click.option(
+    "--keep-crowd", is_flag=True, default=None, help="With --coco: boxes of crowds, left out else."
+)
+@click.option(
+    "--keep-unlabelled",
+    is_flag=True,
+    default=None,
+    help="With --yolo: pictures without label file hold nothing, instead of being left out.",
+)
 @explain_errors
-def annotations(voc, output, classes, keep_difficult):
-    """Read a Pascal VOC folder into an annotation list and a classes file."""
-    from yolo3.data.annotations import read_classes, write_annotations
-    from yolo3.data.voc import read_voc
+def annotations(output, classes, **options):
+    """Turn VOC, COCO or YOLO labels into an annotation list and a classes file, or back."""
+    from yolo3.commands.annotations import convert_annotations
 
-    known = read_classes(classes) if classes.exists() else None
-    pictures, class_names, findings = read_voc(voc, known, keep_difficult)
-    write_annotations(pictures, output)
-    if known is None:
-        classes.write_text("\n".join(class_names) + "\n", "utf-8")
-    for line in findings.lines():
-        click.echo(line)
-    boxes = sum(len(picture.boxes_xyxy) for picture in pictures)
-    click.echo(
-        f"{output}: {len(pictures)} pictures, {boxes} boxes, classes {', '.join(class_names)}"
-    )
+    convert_annotations(output, classes, **options)
+
+
+@main.command(context_settings=DEFAULTS)
+@click.option(
+    "--cfg", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Darknet's .cfg."
+)
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --cfg: .weights, or a file of the first layers such as yolov3-tiny.conv.15.",
+)
+@click.option(
+    "--classes-path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --cfg: class names, one per line; class_0, class_1, … without.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="With --cfg: new folder for an MLflow model, or FILE.keras for the bare network.",
+)
+@click.option(
+    "--partial", is_flag=True, help="With --cfg: the weights hold fewer layers, or more, than it."
+)
+@click.option("--model", help="The other way: MLflow model URI (runs:/…, models:/…) or a folder.")
+@click.option(
+    "--to-darknet",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="With --model: folder for yolov3.cfg, yolov3.weights and yolov3.names.",
+)
+@explain_errors
+def convert(cfg, weights, classes_path, output, partial, model, to_darknet):
+    """Turn Darknet's .cfg and .weights into a model of this project, or a model into these."""
+    there, back = (cfg, weights, output), (model, to_darknet)
+    if all(there) and not any(back):
+        from yolo3.commands.convert import convert_from_darknet
+
+        convert_from_darknet(cfg, weights, classes_path, output, partial)
+    elif all(back) and not any((*there, classes_path, partial)):
+        from yolo3.commands.convert import convert_to_darknet
+
+        convert_to_darknet(model, to_darknet)
+    else:
+        raise click.UsageError(
+            "expected --cfg, --weights and --output, or --model and --to-darknet"
+        )
+
+
+_LIST = click.Path(dir_okay=False, path_type=Path)
+
+
+@main.command(context_settings=DEFAULTS)
+@click.option("--annotation-path", required=True, type=_LIST, help="List to check.")
+@click.option("--classes-path", required=True, type=_LIST, help="Class names, one per line.")
+@click.option(
+    "--val-annotation-path", type=_LIST, help="List to validate on, instead of a part of the first."
+)
+@click.option(
+    "--val-split", default=0.1, type=click.FloatRange(0, 1, max_open=True), help="That part."
+)
+@click.option("--seed", default=1, type=click.IntRange(0), help="Divides as a training with it.")
+@click.option(
+    "--anchors-path",
+    default="model_data/yolo_tiny_anchors.txt",
+    type=_LIST,
+    help="Anchors to hold the boxes against, in pixels of the network's input.",
+)
+@click.option("--input-size", default="416", help="Network input, a multiple of 32, or WxH.")
+@click.option("--output", default="check.html", type=_LIST, help="Report to write.")
+@click.option(
+    "--fix",
+    "fixed_path",
+    type=_LIST,
+    help="Write a cleaned copy of the list here; the originals stay as they are.",
+)
+@click.option("--log/--no-log", default=True, help="Record an MLflow run with the report.")
+@click.pass_context
+def check(context, **options):
+    """Tell what a labelled data set is like and what is wrong with it, before training.
+
+    Exit status: 0, clean; 1, findings that deserve a look; 2, unusable, no training would start.
+    """
+    from yolo3.commands.check import run_check
+
+    context.exit(run_check(**options))
+
+
+@main.command(context_settings=DEFAULTS)
+@click.option("--annotation-path", required=True, type=_LIST, help="List with the boxes.")
+@click.option("--classes-path", required=True, type=_LIST, help="Class names, one per line.")
+@click.option("--input-size", default="416", help="Network input, a multiple of 32, or WxH.")
+@click.option(
+    "--count",
+    default="6",
+    type=click.Choice(["6", "9"]),
+    help="Anchors to make: 6 for Tiny YOLOv3, 9 for YOLOv3.",
+)
+@click.option(
+    "--anchors-path",
+    type=_LIST,
+    help="Present anchors to compare with; those of model_data for that count if not given.",
+)
+@click.option("--output", type=_LIST, help="File to write, for a training's anchors_path.")
+@explain_errors
+def anchors(count, **options):
+    """Make anchors that fit the boxes of a list at an input size: k-means with IoU distance."""
+    from yolo3.commands.anchors import make_anchors
+
+    make_anchors(count=int(count), **options)

@@ -36,7 +36,7 @@ class Augmentation:
     visible: a box that keeps less than this part of its area is left out.
     """
 
-    scale: tuple[float, float] = (0.8, 1.25)
+    scale: tuple[float, float] = (0.6, 1.5)
     stretch: float = 1.25
     flip: float = 0.5
     hue: float = 0.15

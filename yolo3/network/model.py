@@ -25,15 +25,22 @@ def build_network(spec: NetworkSpec, precision: str = "float32") -> keras.Model:
 
     Input: RGB float32 in 0..1, (B, H, W, 3). Outputs, coarse scale first: raw numbers
     (B, H / stride, W / stride, A * (5 + C)), no activation applied.
+
+    Raises ValueError for strides that neither Tiny YOLOv3 nor YOLOv3 has.
     """
+    families = {(32, 16): ("yolov3_tiny", _tiny), (32, 16, 8): ("yolov3", _full)}
+    if tuple(spec.strides) not in families:
+        raise ValueError(
+            f"expected strides {' or '.join(map(str, families))} (Tiny YOLOv3, YOLOv3), "
+            f"got {tuple(spec.strides)}; networks of other shapes come from a Darknet cfg"
+        )
+    name, stack = families[tuple(spec.strides)]
     width, height = spec.input_wh
     pixels = keras.Input((height, width, 3), name="image")
-    trunk = _Trunk(precision)
-    outputs = _tiny(pixels, trunk) if len(spec.anchors_wh) == 6 else _full(pixels, trunk)
+    outputs = stack(pixels, _Trunk(precision))
     raw = []
     for features, stride, owned in zip(outputs, spec.strides, spec.mask, strict=True):
         raw.append(_output(features, f"output_{stride}", len(owned), len(spec.class_names)))
-    name = "yolov3_tiny" if len(spec.anchors_wh) == 6 else "yolov3"
     network = keras.Model(pixels, raw, name=name)
     for layer in output_layers(network):
         _start_empty(layer, 5 + len(spec.class_names))

@@ -1,6 +1,7 @@
 """What fixes a network's shape and the meaning of its outputs, in one value that travels along."""
 
 import json
+import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +19,10 @@ class NetworkSpec:
 
     class_names: one per class id, counted from 0.
     anchors_wh: widths and heights in pixels of the network's input, as Darknet's cfg has them.
-    mask: anchor numbers of each scale, coarse first.
-    input_wh: width and height of the network's input in pixels, multiples of 32.
+    mask: anchor numbers of each scale, coarse first. An anchor may belong to two scales or none, as
+    in some of Darknet's files.
+    input_wh: width and height of the network's input in pixels, multiples of the largest stride.
+    strides: pixels per grid cell of each scale, coarse first; 32, 16, 8, … where left out.
 
     Raises ValueError for a combination that no network has.
     """
@@ -28,32 +31,32 @@ class NetworkSpec:
     anchors_wh: tuple[tuple[float, float], ...]
     mask: tuple[tuple[int, ...], ...]
     input_wh: tuple[int, int]
+    strides: tuple[int, ...] = ()
 
     def __post_init__(self):
+        if not self.strides:
+            usual = tuple(32 >> scale for scale in range(len(self.mask)))
+            object.__setattr__(self, "strides", usual)
         if not self.class_names:
             raise ValueError("expected at least one class, got none")
-        if len(self.anchors_wh) not in MASKS:
+        if not self.mask or not all(self.mask):
+            raise ValueError(f"expected an anchor or more for each scale, got the mask {self.mask}")
+        if len(self.strides) != len(self.mask):
             raise ValueError(
-                f"expected 6 anchors (Tiny YOLOv3) or 9 (YOLOv3), got {len(self.anchors_wh)}"
+                f"the mask {self.mask} has {len(self.mask)} scales, expected as many strides, "
+                f"got {self.strides}"
             )
-        if len(self.mask) != len(MASKS[len(self.anchors_wh)]):
-            raise ValueError(
-                f"{len(self.anchors_wh)} anchors need {len(MASKS[len(self.anchors_wh)])} scales, "
-                f"the mask {self.mask} has {len(self.mask)}"
-            )
+        if min(self.strides) < 1 or list(self.strides) != sorted(self.strides, reverse=True):
+            raise ValueError(f"expected strides from 1, coarse first, got {self.strides}")
         for anchor in (anchor for owned in self.mask for anchor in owned):
             if not 0 <= anchor < len(self.anchors_wh):
                 raise ValueError(
                     f"the mask names anchor {anchor}, expected 0 to {len(self.anchors_wh) - 1}"
                 )
+        unit = math.lcm(*self.strides)  # the largest stride, as long as each is twice the next
         for side in self.input_wh:
-            if side < 32 or side % 32:
-                raise ValueError(f"input_size must be a multiple of 32, got {side}")
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """Give pixels per grid cell of each scale, coarse first."""
-        return tuple(32 >> scale for scale in range(len(self.mask)))
+            if side < unit or side % unit:
+                raise ValueError(f"input_size must be a multiple of {unit}, got {side}")
 
     @property
     def grids_hw(self) -> tuple[tuple[int, int], ...]:
@@ -78,13 +81,16 @@ class NetworkSpec:
             anchors_wh=tuple((float(w), float(h)) for w, h in fields["anchors_wh"]),
             mask=tuple(tuple(anchors) for anchors in fields["mask"]),
             input_wh=(fields["input_wh"][0], fields["input_wh"][1]),
+            strides=tuple(fields.get("strides", ())),  # none in files of before cfgs were read
         )
 
 
 def make_spec(class_names, anchors_wh, input_wh) -> NetworkSpec:
-    """Make a spec with the usual mask for its number of anchors."""
+    """Make a spec of Tiny YOLOv3 or YOLOv3 with the usual mask for its number of anchors."""
     anchors = tuple((float(w), float(h)) for w, h in anchors_wh)
-    return NetworkSpec(tuple(class_names), anchors, MASKS.get(len(anchors), ()), tuple(input_wh))
+    if len(anchors) not in MASKS:
+        raise ValueError(f"expected 6 anchors (Tiny YOLOv3) or 9 (YOLOv3), got {len(anchors)}")
+    return NetworkSpec(tuple(class_names), anchors, MASKS[len(anchors)], tuple(input_wh))
 
 
 def read_anchors(path: Path) -> tuple[tuple[float, float], ...]:

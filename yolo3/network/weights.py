@@ -20,36 +20,60 @@ class WeightsError(ValueError):
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """Name a layer whose shape in the file is another, and both shapes."""
+
+    name: str
+    expected: str
+    found: str
+
+    def __str__(self):
+        return f"{self.name}: expected {self.expected}, found {self.found}"
+
+
+@dataclass(frozen=True)
 class Filled:
     """Report one load, by names of layers.
 
-    filled: took the file's numbers. left: keep their own; the file has none, or output convolutions
-    for other classes. unused: in the file, and not in the network.
+    filled: took the file's numbers. skipped: output convolutions for another number of classes.
+    left: the file has none for them. unused: in the file, and not in the network. The network's
+    own parameters are counted: `parameters` are those that were filled.
     """
 
     filled: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
     left: tuple[str, ...]
     unused: tuple[str, ...]
     parameters: int
+    skipped_parameters: int
+    left_parameters: int
 
     def __str__(self):
-        left = f"; left as they were: {', '.join(self.left)}" if self.left else ""
-        unused = f"; not in this network: {', '.join(self.unused)}" if self.unused else ""
-        return f"filled {len(self.filled)} layers ({self.parameters:,} parameters){left}{unused}"
+        parts = [
+            f"filled {_count(self.filled, self.parameters)}",
+            f"skipped for shape {_count(self.skipped, self.skipped_parameters, self.skipped)}",
+            f"left as they were {_count(self.left, self.left_parameters, self.left)}",
+        ]
+        if self.unused:
+            parts.append(f"not in this network: {', '.join(self.unused)}")
+        return "; ".join(parts)
+
+
+def _count(layers, parameters, named=()):
+    if not layers:
+        return "none"
+    names = f": {', '.join(map(str, named))}" if named else ""
+    unit = "layer" if len(layers) == 1 else "layers"
+    return f"{len(layers)} {unit} ({parameters:,} parameters){names}"
 
 
 def read_weights(path: Path) -> Arrays:
     """Read the arrays of a `.keras` file of this project, by layer.
 
-    Raises WeightsError when there is no such file, or it is none that Keras loads in safe mode.
+    Raises WeightsError when it is none that Keras loads in safe mode.
     """
-    file = Path(path)
-    if file.suffix != ".keras":
-        raise WeightsError(f"{path}: expected a .keras file of this project, or none")
-    if not file.is_file():
-        raise WeightsError(f"{path}: no such file; weights_path=none trains from random weights")
     try:
-        model = keras.models.load_model(file, compile=False, safe_mode=True)
+        model = keras.models.load_model(Path(path), compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a damaged file
         raise WeightsError(f"{path}: Keras cannot load it: {error}") from error
     return {
@@ -64,41 +88,69 @@ def fill(network: keras.Model, arrays: Arrays, source: str) -> Filled:
 
     The output convolutions are filled only where their shape fits: other classes, other outputs.
     Any other difference in shape raises WeightsError before anything is changed, and so does a file
-    that would fill nothing.
+    that would fill nothing, or with numbers that no network has.
     """
     outputs = {layer.name for layer in output_layers(network)}
     own = {layer.name: layer for layer in network.layers if layer.weights}
-    fitting, wrong = [], []
-    for name in own.keys() & arrays.keys():
+    fitting, misfits = [], []
+    for name in [name for name in own if name in arrays]:
         expected = [tuple(weight.shape) for weight in own[name].weights]
         found = [array.shape for array in arrays[name]]
         if expected == found:
             fitting.append(name)
-        elif name not in outputs:
-            wrong.append((name, *_first_difference(expected, found)))
+        else:
+            misfits.append(Skipped(name, *_first_difference(expected, found)))
+    wrong = [layer for layer in misfits if layer.name not in outputs]
     if wrong or not fitting:
-        raise WeightsError(_misfit(network, source, sorted(wrong)))
-    filled = tuple(name for name in own if name in fitting)
-    for name in filled:
+        raise WeightsError(_misfit(network, source, wrong or misfits))
+    for name in fitting:
+        _check_numbers(name, arrays[name], source)
+    for name in fitting:
         own[name].set_weights(arrays[name])
+    left = tuple(name for name in own if name not in arrays)
+    counts = {name: layer.count_params() for name, layer in own.items()}
     return Filled(
-        filled,
-        tuple(name for name in own if name not in fitting),
+        tuple(fitting),
+        tuple(misfits),
+        left,
         tuple(name for name in arrays if name not in own),
-        sum(array.size for name in filled for array in arrays[name]),
+        sum(counts[name] for name in fitting),
+        sum(counts[layer.name] for layer in misfits),
+        sum(counts[name] for name in left),
     )
 
 
+def random_start(network: keras.Model) -> Filled:
+    """Report a network that nothing was loaded into."""
+    own = tuple(layer.name for layer in network.layers if layer.weights)
+    return Filled((), (), own, (), 0, 0, network.count_params())
+
+
+def outputs_filled(network: keras.Model, filled: Filled) -> bool:
+    """Tell whether all output convolutions took the file's numbers, and so go by its mask."""
+    return {layer.name for layer in output_layers(network)} <= set(filled.filled)
+
+
+def _check_numbers(name, arrays, source):
+    """Refuse what a damaged file, or one read for another network, holds."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise WeightsError(f"{source}: {name} holds numbers that are not finite; is it damaged?")
+    if len(arrays) == 4 and (arrays[3] < 0).any():  # gamma, beta, mean, variance
+        raise WeightsError(
+            f"{source}: {name} holds a negative variance; is it damaged, or of another network?"
+        )
+
+
 def _first_difference(expected, found):
-    """Give two different shapes, or all of both lists where one is longer."""
+    """Write two different shapes, or all of both lists where one is longer."""
     if len(expected) == len(found):
-        return next((e, f) for e, f in zip(expected, found, strict=True) if e != f)
+        return next((str(e), str(f)) for e, f in zip(expected, found, strict=True) if e != f)
     return tuple(" and ".join(map(str, shapes)) or "nothing" for shapes in (expected, found))
 
 
 def _misfit(network, source, wrong):
-    examples = "; ".join(f"{name}: expected {e}, found {f}" for name, e, f in wrong[:3])
     more = f"; and {len(wrong) - 3} more layers" if len(wrong) > 3 else ""
+    examples = "; ".join(map(str, wrong[:3]))
     reason = f"{examples}{more}" if wrong else "it has none of the network's layers"
     return (
         f"{source} does not fit this network ({network.name}): {reason}. "

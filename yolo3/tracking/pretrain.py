@@ -67,10 +67,11 @@ def pretrain(settings: Settings) -> dict[str, float]:
     input_wh = parse_input_size(settings.input_size)
     train, val = _scenes(settings)
     anchors_wh = read_anchors(record.find_file(settings.anchors_path))
-    spec = make_spec(PRETRAIN.class_names, anchors_wh, input_wh)
+    planned = make_spec(PRETRAIN.class_names, anchors_wh, input_wh)
     keras.utils.set_random_seed(settings.seed)
-    network = build_network(spec, settings.precision)
-    start_from(network, settings.weights_path)
+    network = build_network(planned, settings.precision)
+    start = start_from(network, planned, settings.weights_path)
+    spec = start.spec
     learner = Learner(network, spec)
     encoding = partial(encode, spec=spec)
     batches = Batches(
@@ -86,6 +87,7 @@ def pretrain(settings: Settings) -> dict[str, float]:
     with record.open_run() as run:
         record.log_settings(settings)
         record.log_lock()
+        start.log()
         log_pictures(train, PRETRAIN.class_names, Path(settings.data), "training")
         log_pictures(val, PRETRAIN.class_names, Path(settings.data), "validation")
         stage = Stage("pretrain", settings.epochs, settings.initial_lr, patience=settings.epochs)

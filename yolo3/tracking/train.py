@@ -5,13 +5,14 @@ weights -> network -> frozen stage -> evaluation, logged model -> fine-tune stag
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import keras
 import mlflow
 
+from yolo3.checks.checkup import Checkup, check_up
 from yolo3.data.annotations import Picture, read_annotations, read_classes
 from yolo3.data.augmentation import Augmentation
 from yolo3.data.batches import Batches
@@ -25,13 +26,14 @@ from yolo3.evaluation.evaluate import Evaluation
 from yolo3.network.grid import encode
 from yolo3.network.model import build_network
 from yolo3.network.postprocess import Thresholds
-from yolo3.network.spec import NetworkSpec, make_spec, parse_input_size, read_anchors
+from yolo3.network.spec import make_spec, parse_input_size, read_anchors
 from yolo3.tracking import run as record
+from yolo3.tracking.check import log_check
 from yolo3.tracking.dataset import boxes_per_class, log_pictures
-from yolo3.tracking.weights import start_from
+from yolo3.tracking.weights import Start, start_from
 from yolo3.training.learner import Learner
 from yolo3.training.stages import Stage, frozen_layers, run_stage
-from yolo3.training.validation import evaluate_detector, validate
+from yolo3.training.validation import evaluate_detector, one_box, validate
 
 FROZEN_MODEL = "keras-yolo-model-frozen-pass"
 FINAL_MODEL = "keras-yolo-model"
@@ -103,24 +105,40 @@ def train_and_evaluate(settings: Settings) -> Outcome:
     """
     anchors_wh = read_anchors(record.find_file(settings.anchors_path))
     input_wh = parse_input_size(settings.input_size)
-    data = read_data(settings)
-    _print_data(data)
-    spec = make_spec(data.class_names, anchors_wh, input_wh)
+    given = read_data(settings)
+    planned = make_spec(given.class_names, anchors_wh, input_wh)
+    checkup = check_up(given.train, given.val, planned)
+    data = replace(given, findings=given.findings + checkup.new_findings)
+    _print_data(data, checkup)
     keras.utils.set_random_seed(settings.seed)
-    network = build_network(spec, settings.precision)
-    filled = start_from(network, settings.weights_path)
-    frozen = frozen_layers(network, settings.freeze, filled)
+    network = build_network(planned, settings.precision)
+    start = start_from(network, planned, settings.weights_path)
+    frozen = frozen_layers(network, settings.freeze, start.filled)
     with record.open_run() as run:
-        _record_start(settings, spec, data)
-        job = _Job(settings, spec, data, network, Path(settings.log_dir) / run.info.run_id)
+        folder = Path(settings.log_dir) / run.info.run_id
+        _record_start(settings, start, data, folder)
+        log_check(checkup, settings.annotation_path)
+        job = _Job(settings, start.spec, data, network, folder)
         metrics = job.run_stage(
-            Stage("frozen", settings.frozen_epochs, settings.initial_lr, frozen),
+            Stage(
+                "frozen",
+                settings.frozen_epochs,
+                settings.initial_lr,
+                frozen,
+                tolerance=one_box(data.val),
+            ),
             "frozen_",
             FROZEN_MODEL,
         )
         boundary = len(job.history)
         rate = settings.initial_lr * FINE_TUNE_RATE
-        fine_tune = Stage("finetune", settings.fine_tune_epochs, rate, first_epoch=boundary)
+        fine_tune = Stage(
+            "finetune",
+            settings.fine_tune_epochs,
+            rate,
+            first_epoch=boundary,
+            tolerance=one_box(data.val),
+        )
         metrics |= job.run_stage(fine_tune, "", FINAL_MODEL, settings.registered_model_name)
         job.record_history(boundary)
         print(_closing(run.info.run_id))
@@ -195,11 +213,14 @@ def _log_epoch(epoch, numbers):
     mlflow.log_metrics(numbers, step=epoch + 1)
 
 
-def _record_start(settings: Settings, spec: NetworkSpec, data: Data) -> None:
-    """Record all that is known before the first step."""
+def _record_start(settings: Settings, start: Start, data: Data, folder: Path) -> None:
+    """Record all that is known before the first step; the spec also beside the checkpoints."""
     record.log_settings(settings)
     record.log_lock()
-    mlflow.log_text(spec.to_json(), "network.json")
+    start.log()
+    mlflow.log_text(start.spec.to_json(), "network.json")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "network.json").write_text(start.spec.to_json(), "utf-8")
     source = record.find_file(settings.annotation_path)
     log_pictures(data.train, data.class_names, source, "training")
     val_source = record.find_file(settings.val_annotation_path or settings.annotation_path)
@@ -221,8 +242,8 @@ def _data_lines(data: Data) -> list[str]:
     return lines + data.findings.lines()
 
 
-def _print_data(data: Data) -> None:
-    print("\n".join(_data_lines(data)), flush=True)
+def _print_data(data: Data, checkup: Checkup) -> None:
+    print("\n".join([*_data_lines(data), checkup.anchor_line()]), flush=True)
 
 
 def _summary(stage: str, evaluation: Evaluation) -> str:

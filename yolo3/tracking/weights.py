@@ -1,19 +1,157 @@
-"""What a training starts from, told as it is loaded."""
+"""What a training starts from: found, loaded, told, and recorded in its run."""
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import keras
+import mlflow
+import mlflow.artifacts
+from mlflow.exceptions import MlflowException
+from mlflow.models.model import MLMODEL_FILE_NAME
 
-from yolo3.network.weights import NO_WEIGHTS, fill, read_weights
+from yolo3.detector.mlflow_model import DATA_FOLDER
+from yolo3.detector.pyfunc import NETWORK_FILE
+from yolo3.network.formats import read_file
+from yolo3.network.spec import NetworkSpec
+from yolo3.network.weights import (
+    NO_WEIGHTS,
+    Filled,
+    WeightsError,
+    fill,
+    outputs_filled,
+    random_start,
+)
+from yolo3.tracking.download import OFFICIAL, cache_folder, fetch
 from yolo3.tracking.run import find_file
 
+URI = re.compile(r"[a-z][a-z0-9+.-]+:/|m-[0-9a-f]{32}$")
+"""What a logged model is called: runs:/…, models:/…, the address of its folder, or m-…"""
 
-def start_from(network: keras.Model, weights_path: str) -> tuple[str, ...]:
-    """Fill the network from a weights file, or leave it random where the path is `none`.
+TAG_LENGTH = 250  # characters; Azure ML takes 256
 
-    Prints what was filled, and returns the names of the layers that were.
+
+@dataclass(frozen=True)
+class Start:
+    """Tell what a training starts from.
+
+    spec: the training's own, with the mask of the weights where they filled the outputs.
+    kind, sha256: of the file, empty for random weights.
     """
+
+    weights_path: str
+    spec: NetworkSpec
+    report: Filled
+    kind: str = ""
+    sha256: str = ""
+
+    @property
+    def filled(self) -> tuple[str, ...]:
+        """Name the layers that took the file's numbers."""
+        return self.report.filled
+
+    def lines(self) -> list[str]:
+        """Say in words what was loaded, and which anchors belong to which scale."""
+        if self.kind:
+            loaded = f"{self.weights_path} ({self.kind}): {self.report}"
+        else:
+            loaded = "weights_path=none: training from random weights, nothing is frozen"
+        return [loaded, f"mask: {_mask_in_words(self.spec)}"]
+
+    def log(self) -> None:
+        """Record it in the active run: `weights.json`, and a tag that the UI shows."""
+        mlflow.log_dict(self.as_dict(), "weights.json")
+        mlflow.set_tag("weights", self.lines()[0][:TAG_LENGTH])
+
+    def as_dict(self) -> dict:
+        """Write all of it as plain values."""
+        return {
+            "weights_path": self.weights_path,
+            "kind": self.kind,
+            "sha256": self.sha256,
+            "mask": self.spec.mask,
+            "layers": {
+                "filled": len(self.report.filled),
+                "skipped": len(self.report.skipped),
+                "left": len(self.report.left),
+            },
+            "parameters": {
+                "filled": self.report.parameters,
+                "skipped": self.report.skipped_parameters,
+                "left": self.report.left_parameters,
+            },
+            "filled": self.report.filled,
+            "skipped": [asdict(layer) for layer in self.report.skipped],
+            "left": self.report.left,
+            "not_in_the_network": self.report.unused,
+        }
+
+
+def start_from(network: keras.Model, spec: NetworkSpec, weights_path: str) -> Start:
+    """Fill the network that the spec describes, or leave it random where the path is `none`.
+
+    weights_path: a file (see `network.formats`), a logged model's URI or folder, or the name of an
+    official file, which is downloaded once. Prints what was filled and the mask.
+    Raises WeightsError, DownloadError or CfgError, before the network is changed.
+    """
+    start = _load(network, spec, weights_path)
+    print("\n".join(start.lines()), flush=True)
+    return start
+
+
+def _load(network, spec, weights_path):
     if weights_path == NO_WEIGHTS:
-        print("weights_path=none: training from random weights, nothing is frozen")
-        return ()
-    report = fill(network, read_weights(find_file(weights_path)), weights_path)
-    print(f"{weights_path}: {report}")
-    return report.filled
+        return Start(weights_path, spec, random_start(network))
+    with _located(weights_path) as file:
+        weights = read_file(file, network)
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    report = fill(network, weights.arrays, weights_path)
+    own = weights.mask if weights.mask and outputs_filled(network, report) else spec.mask
+    return Start(weights_path, replace(spec, mask=own), report, weights.kind, digest)
+
+
+@contextmanager
+def _located(weights_path: str) -> Iterator[Path]:
+    """Find the file that is meant; what is downloaded of a logged model is removed afterwards."""
+    if not weights_path:
+        raise WeightsError("weights_path is empty; weights_path=none trains from random weights")
+    if weights_path in OFFICIAL:
+        yield fetch(OFFICIAL[weights_path], cache_folder())
+    elif URI.match(weights_path):
+        with tempfile.TemporaryDirectory() as temporary:
+            yield _in_model(_download(weights_path, temporary), weights_path)
+    elif find_file(weights_path).is_dir():
+        yield _in_model(find_file(weights_path), weights_path)
+    else:
+        yield find_file(weights_path)
+
+
+def _download(uri, folder):
+    address = f"models:/{uri}" if uri.startswith("m-") else uri
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=folder))
+    except (MlflowException, OSError) as error:
+        raise WeightsError(f"no model at {uri!r}: {error}") from error
+
+
+def _in_model(folder, weights_path):
+    """Find the network's file in the folder of a logged model."""
+    network = folder / DATA_FOLDER / NETWORK_FILE
+    if not (folder / MLMODEL_FILE_NAME).is_file() or not network.is_file():
+        raise WeightsError(
+            f"{weights_path}: is no logged model of this project: "
+            f"expected {MLMODEL_FILE_NAME} and {DATA_FOLDER}/{NETWORK_FILE} in it"
+        )
+    return network
+
+
+def _mask_in_words(spec):
+    return ", ".join(
+        f"anchors {','.join(map(str, owned))} at stride {stride}"
+        for owned, stride in zip(spec.mask, spec.strides, strict=True)
+    )

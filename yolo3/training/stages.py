@@ -29,7 +29,8 @@ class Stage:
 
     frozen: names of the layers that keep their weights and their batch statistics.
     first_epoch: number of its first epoch on the axis that the stages share.
-    patience: epochs without a better validation AP50 after which it ends early.
+    patience: epochs without a better one after which it ends early.
+    tolerance: validation AP50s that differ by no more are equal; see `run_stage`.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Stage:
     frozen: frozenset[str] = field(default_factory=frozenset)
     first_epoch: int = 0
     patience: int = 10
+    tolerance: float = 0.0
 
 
 def frozen_layers(network: keras.Model, freeze: str, filled: tuple[str, ...]) -> frozenset[str]:
@@ -66,7 +68,9 @@ def run_stage(
 ) -> list[dict[str, float]]:
     """Train one stage and leave the learner with the weights of its best epoch.
 
-    The best epoch has the highest validation AP50, and of those the lowest validation loss.
+    The best epoch has the highest validation AP50; of those within the stage's tolerance of it the
+    highest validation AP, and then the lowest validation loss. So one box more or less, which among
+    few pictures is luck, does not end a training whose boxes still become tighter.
     on_epoch: called after each epoch with its number on the common axis and its numbers.
     folder: where `<stage>-best.keras` and TensorBoard's events go.
     Returns the numbers of each epoch; none where the stage has no epochs, and nothing changes then.
@@ -76,7 +80,7 @@ def run_stage(
     prepare(learner, stage, len(batches))
     batches.epoch = stage.first_epoch
     folder.mkdir(parents=True, exist_ok=True)
-    best = _Best(folder / f"{stage.name}-best.keras", stage.patience)
+    best = _Best(folder / f"{stage.name}-best.keras", stage.tolerance)
     report = _Report(stage, batches, validate, best, on_epoch)
     learner.fit(
         batches,
@@ -125,21 +129,30 @@ def _schedule(stage, steps_per_epoch):
 class _Best:
     """Keep the best weights on disk, and count the epochs since."""
 
-    def __init__(self, path, patience):
+    def __init__(self, path, tolerance):
         self.path = path
-        self.patience = patience
         self.waited = 0
-        self._standing = None
+        self._tolerance = tolerance
+        self._highest = -math.inf  # AP50 of any epoch
+        self._kept = None  # AP50, AP and -loss of the epoch whose weights are on disk
 
     def consider(self, learner, numbers):
         """Save the weights if they are the best so far; tell whether they are."""
-        standing = (_or_worst(numbers["val_AP50"]), _or_worst(-numbers["val_loss"]))
-        if self._standing is not None and standing <= self._standing:
+        measured = (numbers["val_AP50"], numbers["val_AP"], -numbers["val_loss"])
+        standing = tuple(map(_or_worst, measured))
+        self._highest = max(self._highest, standing[0])
+        if self._kept is not None and not self._beats(standing):
             self.waited += 1
             return False
-        self._standing, self.waited = standing, 0
+        self._kept, self.waited = standing, 0
         learner.network.save(self.path)
         return True
+
+    def _beats(self, standing):
+        bar = self._highest - self._tolerance
+        if standing[0] < bar or self._kept[0] < bar:
+            return standing[0] > self._kept[0]
+        return standing[1:] > self._kept[1:]
 
     def restore(self, learner):
         learner.network.load_weights(self.path)
@@ -185,7 +198,7 @@ class _Report(keras.callbacks.Callback):
         print(_line(self._stage, epoch, logs, better), flush=True)
         self._on_epoch(epoch, dict(logs))
         if self._best.waited >= self._stage.patience:
-            print(f"{self._stage.name}: no better AP50 for {self._stage.patience} epochs, stops")
+            print(f"{self._stage.name}: no better epoch for {self._stage.patience}, stops")
             self.model.stop_training = True
 
 
