@@ -1,3 +1,5 @@
+import random
+
 import mlflow
 import pytest
 from job_cases import PROJECT
@@ -37,3 +39,13 @@ def test_a_run_that_fails_says_so(tracking):
     with pytest.raises(RuntimeError), record.open_run() as run:
         raise RuntimeError("out of memory")
     assert mlflow.get_run(run.info.run_id).info.status == "FAILED"
+
+
+def test_runs_of_one_seed_have_their_own_names_and_draw_the_same_numbers(tracking):
+    names, drawn = set(), set()
+    for _ in range(3):
+        random.seed(1)
+        with record.open_run() as run:
+            names.add(run.info.run_name)
+        drawn.add(random.random())
+    assert len(names) == 3 and len(drawn) == 1

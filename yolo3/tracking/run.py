@@ -1,6 +1,7 @@
 """One MLflow run: opened once, and told everything that is worth knowing of a training."""
 
 import json
+import random
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +26,16 @@ def find_file(path: str) -> Path:
 
 @contextmanager
 def open_run() -> Iterator[mlflow.ActiveRun]:
-    """Open a run with system metrics, or enter the one that `mlflow run` opened."""
-    with mlflow.start_run(log_system_metrics=True) as run:
+    """Open a run with system metrics, or enter the one that `mlflow run` opened.
+
+    MLflow draws the run's name from `random`, which a training has seeded by then: all runs of one
+    seed would have one name.
+    """
+    seeded = random.getstate()
+    random.seed()
+    started = mlflow.start_run(log_system_metrics=True)
+    random.setstate(seeded)
+    with started as run:
         print(f"MLflow run {run.info.run_id} at {_shown_uri()}", flush=True)
         yield run
 

@@ -38,7 +38,7 @@ class Stage:
     learning_rate: float
     frozen: frozenset[str] = field(default_factory=frozenset)
     first_epoch: int = 0
-    patience: int = 10
+    patience: int = 20
     tolerance: float = 0.0
 
 
@@ -71,9 +71,10 @@ def run_stage(
     The best epoch has the highest validation AP50; of those within the stage's tolerance of it the
     highest validation AP, and then the lowest validation loss. So one box more or less, which among
     few pictures is luck, does not end a training whose boxes still become tighter.
-    on_epoch: called after each epoch with its number on the common axis and its numbers.
+    on_epoch: called after each epoch with its place on the common axis, from 0, and its numbers.
     folder: where `<stage>-best.keras` and TensorBoard's events go.
-    Returns the numbers of each epoch; none where the stage has no epochs, and nothing changes then.
+    Returns the numbers of each epoch, which count from 1; none where the stage has no epochs, and
+    nothing changes then.
     """
     if not stage.epochs:
         return []
@@ -194,7 +195,7 @@ class _Report(keras.callbacks.Callback):
         logs["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
         logs.update(self._validate())
         better = self._best.consider(self.model, logs)
-        self.history.append({"epoch": epoch, **logs})
+        self.history.append({"epoch": epoch + 1, **logs})
         print(_line(self._stage, epoch, logs, better), flush=True)
         self._on_epoch(epoch, dict(logs))
         if self._best.waited >= self._stage.patience:
