@@ -104,7 +104,7 @@ def _rows() -> dict[str, Setup]:
         "constant learning rate": replace(plain, patches=((stages, "_schedule", constant_rate),)),
         "batch-norm momentum 0.9": replace(plain, patches=((model, "BATCH_NORM_MOMENTUM", 0.9),)),
         "mosaic half of the time": replace(plain, augmentation=replace(default, mosaic=0.5)),
-        "scale 0.6 to 1.5": replace(plain, augmentation=replace(default, scale=(0.6, 1.5))),
+        "scale 0.8 to 1.25": replace(plain, augmentation=replace(default, scale=(0.8, 1.25))),
         "no scale, no stretch": replace(plain, augmentation=mild),
         "no augmentation": replace(plain, augmentation=none),
     }
