@@ -116,8 +116,7 @@ def train_and_evaluate(settings: Settings) -> Outcome:
     frozen = frozen_layers(network, settings.freeze, start.filled)
     with record.open_run() as run:
         folder = Path(settings.log_dir) / run.info.run_id
-        _record_start(settings, start, data, folder)
-        log_check(checkup, settings.annotation_path)
+        _record_start(settings, start, data, checkup, folder)
         job = _Job(settings, start.spec, data, network, folder)
         metrics = job.run_stage(
             Stage(
@@ -213,11 +212,14 @@ def _log_epoch(epoch, numbers):
     mlflow.log_metrics(numbers, step=epoch + 1)
 
 
-def _record_start(settings: Settings, start: Start, data: Data, folder: Path) -> None:
+def _record_start(
+    settings: Settings, start: Start, data: Data, checkup: Checkup, folder: Path
+) -> None:
     """Record all that is known before the first step; the spec also beside the checkpoints."""
     record.log_settings(settings)
     record.log_lock()
     start.log()
+    log_check(checkup, settings.annotation_path)
     mlflow.log_text(start.spec.to_json(), "network.json")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "network.json").write_text(start.spec.to_json(), "utf-8")
