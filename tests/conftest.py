@@ -16,13 +16,18 @@ from yolo3.network.spec import make_spec, parse_input_size, read_anchors
 from yolo3.network.weights import save_body
 from yolo3.scenes import write_dataset
 
+SYS_PATH = tuple(sys.path)
+
 
 @pytest.fixture(autouse=True)
 def _same_sys_path():
-    """Undo what loading a model adds: its code, without the other rooms, before the project's."""
-    before = sys.path[:]
+    """Undo what loading a model adds: its code, without the other rooms, before the project's.
+
+    Undone before a test as well, since fixtures of a module or session load models too.
+    """
+    sys.path[:] = SYS_PATH
     yield
-    sys.path[:] = before
+    sys.path[:] = SYS_PATH
 
 
 @pytest.fixture(scope="session")
