@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from yolo3.checks.anchors import cluster_anchors, fit_of, network_sizes_wh, write_anchors
-from yolo3.commands.files import PROJECT_DIR, find_file, keep_apart
+from yolo3.commands.files import keep_apart
 from yolo3.data.annotations import read_annotations, read_classes
+from yolo3.data.project import PROJECT_DIR, find_file
 from yolo3.network.spec import parse_input_size, read_anchors
 
 PRESENT = {6: "yolo_tiny_anchors.txt", 9: "yolo_anchors.txt"}  # in model_data

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from yolo3.commands.files import PROJECT_DIR
 from yolo3.data.annotations import read_annotations, read_classes, write_annotations
 from yolo3.data.coco import read_coco, write_coco
 from yolo3.data.folders import write_lines
 from yolo3.data.pictures import Findings, Picture
+from yolo3.data.project import PROJECT_DIR
 from yolo3.data.voc import read_voc, write_voc
 from yolo3.data.yolo_txt import read_yolo, write_yolo
 

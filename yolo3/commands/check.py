@@ -9,9 +9,10 @@ from yolo3.checks.checkup import Checkup, check_up
 from yolo3.checks.fix import fix
 from yolo3.checks.report import verdict, write_check_report
 from yolo3.commands.errors import explain_errors
-from yolo3.commands.files import PROJECT_DIR, find_file, keep_apart
+from yolo3.commands.files import keep_apart
 from yolo3.data.annotations import read_annotations, read_classes, write_annotations
 from yolo3.data.pictures import Picture
+from yolo3.data.project import PROJECT_DIR, find_file
 from yolo3.data.splits import check_apart, split_pictures
 from yolo3.network.spec import make_spec, parse_input_size, read_anchors
 

@@ -3,12 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-PROJECT_DIR = Path(__file__).resolve().parents[2]
-
-
-def find_file(path: Path) -> Path:
-    """Seek a file from where the user is, then in the project, so that defaults work anywhere."""
-    return PROJECT_DIR / path if not path.exists() and (PROJECT_DIR / path).exists() else path
+from yolo3.data.project import find_file
 
 
 def keep_apart(written: Sequence[Path | None], read: Sequence[Path | None]) -> None:

@@ -11,17 +11,12 @@ from pathlib import Path
 import mlflow
 from mlflow.tracking import MlflowClient
 
+from yolo3.data.project import PROJECT_DIR
+from yolo3.data.project import find_file as find_file  # part of what a run offers
 from yolo3.evaluation.evaluate import Evaluation
 from yolo3.evaluation.report import write_report
 
-PROJECT_DIR = Path(__file__).resolve().parents[2]
 LOCK = PROJECT_DIR / "requirements.txt"
-
-
-def find_file(path: str) -> Path:
-    """Seek a file from where the user is, then in the project, so that defaults work anywhere."""
-    here = Path(path)
-    return PROJECT_DIR / here if not here.exists() and (PROJECT_DIR / here).exists() else here
 
 
 @contextmanager
