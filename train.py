@@ -59,12 +59,18 @@ from yolo3.commands.errors import explain_errors
 @click.option(
     "--registered-model-name", default="", help="Register the final model under this name."
 )
+@click.option("--resume", default="", help="Run to go on with, which was killed or interrupted.")
+@click.pass_context
 @explain_errors
-def main(**options):
+def main(context, resume, **options):
     """Train a detector on labelled pictures and log it to MLflow."""
-    from yolo3.tracking.train import Settings, train_and_evaluate
+    from yolo3.tracking.train import Settings, resume_training, train_and_evaluate
 
-    train_and_evaluate(Settings(**options))
+    if resume:
+        defaults = {option.name: option.default for option in context.command.params}
+        resume_training(resume, {n: v for n, v in options.items() if v != defaults[n]})
+    else:
+        train_and_evaluate(Settings(**options))
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ def _measure(voc, seed, own_anchors, output, train_options):
     lists = ["--annotation-path", str(folder / "train.txt")]
     lists += ["--classes-path", str(folder / "classes.txt"), "--seed", str(seed)]
     options = main_job.main.make_context("train.py", [*lists, *train_options]).params
+    del options["resume"]
     if own_anchors:
         sizes_wh = network_sizes_wh(rest, parse_input_size(options["input_size"]))
         options["anchors_path"] = str(folder / "anchors.txt")

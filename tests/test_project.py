@@ -95,7 +95,7 @@ def test_mlproject_hands_every_parameter_on(name):
 
 def test_the_main_entry_point_keeps_its_parameters():
     declared = parameters("main")
-    assert set(declared) == {*MAIN_PARAMETERS, "initial_lr", "seed"}
+    assert set(declared) == {*MAIN_PARAMETERS, "initial_lr", "seed", "resume"}
     assert {key: declared[key][1] for key in MAIN_PARAMETERS} == MAIN_PARAMETERS
     assert {kind for kind, _ in declared.values()} == {"string", "float"}
 

@@ -29,7 +29,7 @@ def test_a_run_of_its_own_holds_report_counts_and_data(tracking):
 
 def test_data_without_boxes_have_no_fit_to_log(tracking):
     with mlflow.start_run() as run:
-        log_check(check_up([labelled("a")], [], SPEC), "list.txt")
+        assert log_check(check_up([labelled("a")], [], SPEC), "list.txt") == {}
     assert mlflow.get_run(run.info.run_id).data.metrics == {}
     assert {"check.html", "check.txt"} == artifacts(run.info.run_id)
 

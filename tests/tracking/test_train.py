@@ -41,6 +41,7 @@ def test_every_parameter_is_recorded_with_its_type(trained):
         assert trained.run.data.params[field.name] == str(values[field.name])
     assert values | trained.options == values
     given = train.main.make_context("train.py", as_arguments(trained.options)).params
+    assert given.pop("resume") == ""
     assert Settings(**given) == Settings(**values)
 
 
@@ -172,23 +173,23 @@ def plan(scenes, tmp_path, monkeypatch):
     plans = []
 
     class Plan(job._Job):
-        def __init__(self, settings, spec, data, network, folder):
-            super().__init__(settings, spec, data, network, folder)
-            self.network, self.batches, self.stages, self.names = network, self._train, [], []
+        def begin(self, spec, frozen):
+            super().begin(spec, frozen)
+            self.network, self.batches, self.stages, self.names = self._network, self._train, [], []
             plans.append(self)
 
         def run_stage(self, stage, prefix, model_name, registered_name=""):
             self.stages.append(stage)
             self.names.append((model_name, registered_name))
-            return {}
 
-        def record_history(self, boundary):
+        def _record_history(self, boundary):
             pass
 
     monkeypatch.setattr(job, "_Job", Plan)
     monkeypatch.setattr(job, "_record_start", lambda *_: None)
+    monkeypatch.setattr(job, "remove_checkpoints", lambda _: None)
     no_run = SimpleNamespace(info=SimpleNamespace(run_id="no-run"))
-    monkeypatch.setattr(job.record, "open_run", lambda: nullcontext(no_run))
+    monkeypatch.setattr(job.record, "open_run", lambda _: nullcontext(no_run))
 
     def prepare(**changes):
         options = tiny_options(scenes, tmp_path / "logs") | changes
@@ -204,7 +205,8 @@ def paths(pictures):
 
 def read(scenes, **changes):
     options = tiny_options(scenes, "logs") | changes
-    return job.read_data(Settings(**train.main.make_context("", as_arguments(options)).params))
+    values = train.main.make_context("", as_arguments(options)).params
+    return job.read_data(Settings(**{n: v for n, v in values.items() if n != "resume"}))
 
 
 def test_lists_choose_the_pictures(scenes):

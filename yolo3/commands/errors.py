@@ -1,17 +1,27 @@
 """What a user must mend is told in a sentence, without a traceback."""
 
 import functools
+import sys
 
 import click
 
+from yolo3.training.interrupt import Interrupted
+
+INTERRUPTED_STATUS = 130  # as shells tell of Ctrl-C
+
 
 def explain_errors(function):
-    """Turn each ValueError that this project raises into one sentence and exit 1."""
+    """Turn each ValueError that this project raises into one sentence and exit 1.
+
+    A training that was asked to end has told so, and exits with 130.
+    """
 
     @functools.wraps(function)
     def explained(*args, **kwargs):
         try:
             return function(*args, **kwargs)
+        except Interrupted:
+            sys.exit(INTERRUPTED_STATUS)
         except ValueError as error:
             if type(error) is ValueError and error.__cause__ is None and _is_ours(error):
                 raise click.ClickException(str(error)) from error

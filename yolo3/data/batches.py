@@ -9,7 +9,8 @@ from PIL import Image
 
 from yolo3.data.annotations import Picture
 from yolo3.data.augmentation import Augmentation, Sample, augment
-from yolo3.data.images import letterbox, place, read_image
+from yolo3.data.images import ImageError, letterbox, place, read_image
+from yolo3.data.pictures import DataError
 
 CACHE_BYTES = 1 << 30
 
@@ -49,6 +50,7 @@ class Batches(keras.utils.PyDataset):
         self.epoch = first_epoch
         self._within_epoch = False
         self._encode = encode
+        self.failure: DataError | None = None
         self._truths = self._most_truths()
         self._cache = _PictureCache(input_wh, CACHE_BYTES)
 
@@ -67,11 +69,21 @@ class Batches(keras.utils.PyDataset):
         epoch = self.epoch
         order = self._order(epoch) if self.augmentation else np.arange(len(self.pictures))
         start = index * self.batch_size
-        samples = [
-            self._sample(order[position], epoch, position)
-            for position in range(start, min(start + self.batch_size, len(order)))
-        ]
+        try:
+            samples = [
+                self._sample(order[position], epoch, position)
+                for position in range(start, min(start + self.batch_size, len(order)))
+            ]
+        except DataError as error:
+            self.failure = error
+            raise
         return self._stack(samples)
+
+    def names(self, epoch: int, index: int) -> list[str]:
+        """Name the pictures of a batch; what a mosaic adds to them is not named."""
+        order = self._order(epoch) if self.augmentation else np.arange(len(self.pictures))
+        part = order[index * self.batch_size : (index + 1) * self.batch_size]
+        return [str(self.pictures[number].path) for number in part]
 
     def _order(self, epoch):
         """Shuffle the pictures, and again, until whole batches are full."""
@@ -84,7 +96,7 @@ class Batches(keras.utils.PyDataset):
     def _sample(self, number, epoch, position):
         if not self.augmentation:
             picture = self.pictures[number]
-            pixels, box = letterbox(read_image(picture.path), self.input_wh)
+            pixels, box = letterbox(_read(picture), self.input_wh)
             return pixels, box.to_network(picture.boxes_xyxy), picture.class_ids
         rng = np.random.default_rng([self.seed, epoch, int(position)])
 
@@ -108,6 +120,17 @@ class Batches(keras.utils.PyDataset):
         return max(1, most * (self.augmentation.sources if self.augmentation else 1))
 
 
+def _read(picture: Picture) -> Image.Image:
+    """Read a picture that was read and checked before; DataError if that no longer works."""
+    try:
+        return read_image(picture.path)
+    except ImageError as error:
+        raise DataError(
+            f"{picture.source}: picture {picture.path} was readable when it was checked, and now "
+            f"it {error}; put it back"
+        ) from error
+
+
 class _PictureCache:
     """Keep pictures as they are scaled for the network, up to a number of bytes."""
 
@@ -121,7 +144,7 @@ class _PictureCache:
         kept = self._samples.get(picture.path)
         if kept is not None:
             return kept
-        image = read_image(picture.path)
+        image = _read(picture)
         box = place(image.size, self._input_wh)
         width, height = box.resized_wh
         sample = Sample(

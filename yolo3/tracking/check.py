@@ -12,14 +12,17 @@ from yolo3.tracking.dataset import log_pictures
 REPORT = "check.html"
 
 
-def log_check(checkup: Checkup, title: str) -> None:
-    """Log a check to the active run: `check.html`, `check.txt` and how well the anchors fit."""
+def log_check(checkup: Checkup, title: str) -> dict[str, float]:
+    """Log a check to the active run: `check.html` and `check.txt`.
+
+    Returns the metrics that go with it, which tell how well the anchors fit; none without a box.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         mlflow.log_artifact(str(write_check_report(checkup, Path(temporary) / REPORT, title)))
     mlflow.log_text("\n".join(checkup.lines()) + "\n", "check.txt")
-    if len(checkup.sizes_wh):
-        fit = {"anchors_mean_iou": checkup.fit.mean_iou, "anchors_recall": checkup.fit.recall}
-        mlflow.log_metrics(fit)
+    if not len(checkup.sizes_wh):
+        return {}
+    return {"anchors_mean_iou": checkup.fit.mean_iou, "anchors_recall": checkup.fit.recall}
 
 
 def record_check(checkup: Checkup, title: str, parameters: dict[str, str]) -> str:
@@ -31,9 +34,8 @@ def record_check(checkup: Checkup, title: str, parameters: dict[str, str]) -> st
         mlflow.log_params(parameters)
         for side, context in ((checkup.train, "training"), (checkup.val, "validation")):
             log_pictures(side, checkup.spec.class_names, Path(title), context)
-        counts = checkup.findings.counts
-        mlflow.log_metrics({f"data_{kind}": count for kind, count in counts.items()})
-        log_check(checkup, title)
+        counts = {f"data_{kind}": count for kind, count in checkup.findings.counts.items()}
+        mlflow.log_metrics(counts | log_check(checkup, title))
         store = mlflow.get_tracking_uri().removeprefix("file://")
         print(f"MLflow run {run.info.run_id} at {store}", flush=True)
         return run.info.run_id

@@ -36,7 +36,9 @@ def evaluate_model(
     with record.open_run():
         record.log_params({"model": model, "annotation_path": annotation_path})
         log_pictures(pictures, class_names, record.find_file(annotation_path), "evaluation")
-        numbers = record.log_evaluation(evaluation, "evaluation", "", 0)
+        numbers = evaluation.metrics()
+        mlflow.log_metrics(numbers, step=0)
+        record.log_report(evaluation, "evaluation")
         mlflow.log_metrics({f"data_{kind}": n for kind, n in findings.counts.items()})
     for name, value in numbers.items():
         print(f"{name:24} {value:.4f}")

@@ -9,30 +9,83 @@ from dataclasses import asdict
 from pathlib import Path
 
 import mlflow
+from mlflow.entities import RunStatus
+from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.tracking import MlflowClient
 
 from yolo3.data.project import PROJECT_DIR
 from yolo3.data.project import find_file as find_file  # part of what a run offers
 from yolo3.evaluation.evaluate import Evaluation
 from yolo3.evaluation.report import write_report
+from yolo3.tracking.outage import QUICK_TIMEOUT, asking_once, patiently
+from yolo3.tracking.resume import INTERRUPTED, RESUMES
+from yolo3.training.interrupt import Interrupted
 
 LOCK = PROJECT_DIR / "requirements.txt"
 
 
 @contextmanager
-def open_run() -> Iterator[mlflow.ActiveRun]:
+def open_run(resumed: str = "") -> Iterator[mlflow.ActiveRun]:
     """Open a run with system metrics, or enter the one that `mlflow run` opened.
+
+    resumed: id of a run to enter instead; the one that `mlflow run` opened is tagged with it then.
+    A run that ends by a request gets the tag `interrupted` and the status KILLED.
 
     MLflow draws the run's name from `random`, which a training has seeded by then: all runs of one
     seed would have one name.
     """
+    if resumed:
+        _enter_other_run(resumed)
     seeded = random.getstate()
     random.seed()
-    started = mlflow.start_run(log_system_metrics=True)
+    run = mlflow.start_run(resumed or None, log_system_metrics=True)
     random.setstate(seeded)
-    with started as run:
+    try:
         print(f"MLflow run {run.info.run_id} at {_shown_uri()}", flush=True)
         yield run
+    except Interrupted as request:
+        mlflow.set_tag(INTERRUPTED, str(request))
+        _end_run(RunStatus.KILLED)
+        raise
+    except BaseException:
+        _end_run(RunStatus.FAILED)
+        raise
+    if resumed:
+        MlflowClient().delete_tag(resumed, INTERRUPTED) if _is_interrupted(resumed) else None
+    patiently(mlflow.end_run, "All else is recorded; only its status is not")
+
+
+def _enter_other_run(run_id):
+    opened = MLFLOW_RUN_ID.get()
+    if opened:
+        MlflowClient().set_tag(opened, RESUMES, run_id)
+        MLFLOW_RUN_ID.unset()
+    mlflow.set_experiment(experiment_id=MlflowClient().get_run(run_id).info.experiment_id)
+
+
+def _is_interrupted(run_id):
+    return INTERRUPTED in MlflowClient().get_run(run_id).data.tags
+
+
+def _end_run(status):
+    """End a run that failed, and keep the reason in sight where that fails as well."""
+    try:
+        with asking_once(QUICK_TIMEOUT):
+            mlflow.end_run(RunStatus.to_string(status))
+    except Exception as error:
+        print(f"the run's status could not be set to {RunStatus.to_string(status)}: {error}")
+
+
+def check_writable(folder: Path, parameter: str) -> None:
+    """Raise ValueError if a folder that the parameter names cannot be made or written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ValueError(
+            f"{parameter}: {folder} cannot be written ({error.strerror}); choose another folder, "
+            f"as with -P {parameter}=/tmp/logs"
+        ) from None
 
 
 def _shown_uri() -> str:
@@ -66,14 +119,11 @@ def log_text_lines(lines, name: str) -> None:
     mlflow.log_text("\n".join(lines) + "\n", name)
 
 
-def log_evaluation(evaluation: Evaluation, folder: str, prefix: str, step: int) -> dict[str, float]:
-    """Log the numbers of an evaluation with a prefix, and its report as artifacts; return them."""
-    numbers = {f"{prefix}{name}": value for name, value in evaluation.metrics().items()}
-    mlflow.log_metrics(numbers, step=step)
+def log_report(evaluation: Evaluation, folder: str) -> None:
+    """Log the report of an evaluation as artifacts."""
     with tempfile.TemporaryDirectory() as temporary:
         write_report(evaluation, Path(temporary))
         mlflow.log_artifacts(temporary, folder)
-    return numbers
 
 
 def log_json(value, name: str) -> None:

@@ -4,6 +4,8 @@ classes, anchors, lists -> pictures (checked)  -> training and validation batche
 weights -> network -> frozen stage -> evaluation, logged model -> fine-tune stage -> the same
 """
 
+import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,11 +28,25 @@ from yolo3.evaluation.evaluate import Evaluation
 from yolo3.network.grid import encode
 from yolo3.network.model import build_network
 from yolo3.network.postprocess import Thresholds
-from yolo3.network.spec import make_spec, parse_input_size, read_anchors
+from yolo3.network.spec import NetworkSpec, make_spec, parse_input_size, read_anchors
+from yolo3.network.weights import weights_digest
 from yolo3.tracking import run as record
 from yolo3.tracking.check import log_check
-from yolo3.tracking.dataset import boxes_per_class, log_pictures
+from yolo3.tracking.dataset import boxes_per_class, log_pictures, pictures_digest
+from yolo3.tracking.journal import Journal
+from yolo3.tracking.models import log_once
+from yolo3.tracking.outage import asking_once, is_outage, patiently
+from yolo3.tracking.resume import (
+    Past,
+    Standing,
+    alone_in,
+    look_back,
+    remove_checkpoints,
+    upload_checkpoint,
+)
 from yolo3.tracking.weights import Start, start_from
+from yolo3.training.checkpoint import FILE, StageState, read_checkpoint, write_checkpoint
+from yolo3.training.interrupt import Interrupted, stop_on_signals
 from yolo3.training.learner import Learner
 from yolo3.training.stages import Stage, frozen_layers, run_stage
 from yolo3.training.validation import evaluate_detector, one_box, validate
@@ -38,6 +54,7 @@ from yolo3.training.validation import evaluate_detector, one_box, validate
 FROZEN_MODEL = "keras-yolo-model-frozen-pass"
 FINAL_MODEL = "keras-yolo-model"
 FINE_TUNE_RATE = 0.1  # of initial_lr: the outputs alone bear more than all layers do
+UPLOAD_SECONDS = 60.0  # at least, between two checkpoints that go to MLflow
 VAL_BATCH_SIZE = 16  # fixed, since the validation loss depends on what shares a batch
 
 
@@ -72,6 +89,14 @@ class Data:
     class_names: tuple[str, ...]
     findings: Findings
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """Digest content and boxes of the pictures, by the context that a run records them in."""
+        return {
+            "training": pictures_digest(self.train),
+            "validation": pictures_digest(self.val),
+        }
+
 
 def read_data(settings: Settings) -> Data:
     """Read, check and divide the pictures; DataError tells all that is wrong at once."""
@@ -101,8 +126,22 @@ def train_and_evaluate(settings: Settings) -> Outcome:
     """Run the main job in one MLflow run.
 
     Raises DataError, WeightsError or ValueError, before the run is opened, for what the user must
-    mend.
+    mend, and Interrupted where the training was asked to end.
     """
+    return _train(settings, None)
+
+
+def resume_training(run_id: str, changed: dict) -> Outcome:
+    """Go on with a run that was killed or interrupted, with its own settings.
+
+    changed: settings that the user gave beside the run's id; they must be those of the run.
+    Raises ResumeError, and what `train_and_evaluate` raises.
+    """
+    past = look_back(run_id, Settings, changed)
+    return _train(past.settings, past)
+
+
+def _train(settings, past: Past | None):
     anchors_wh = read_anchors(record.find_file(settings.anchors_path))
     input_wh = parse_input_size(settings.input_size)
     given = read_data(settings)
@@ -110,63 +149,112 @@ def train_and_evaluate(settings: Settings) -> Outcome:
     checkup = check_up(given.train, given.val, planned)
     data = replace(given, findings=given.findings + checkup.new_findings)
     _print_data(data, checkup)
+    if past:
+        past.check_data(data.digests)
     keras.utils.set_random_seed(settings.seed)
     network = build_network(planned, settings.precision)
-    start = start_from(network, planned, settings.weights_path)
-    frozen = frozen_layers(network, settings.freeze, start.filled)
-    with record.open_run() as run:
+    standing = past.standing if past else None
+    start = None if standing else start_from(network, planned, settings.weights_path)
+    record.check_writable(Path(settings.log_dir), "log_dir")
+    with stop_on_signals() as asked_to_stop, record.open_run(past.run_id if past else "") as run:
         folder = Path(settings.log_dir) / run.info.run_id
-        _record_start(settings, start, data, checkup, folder)
-        job = _Job(settings, start.spec, data, network, folder)
-        metrics = job.run_stage(
-            Stage(
-                "frozen",
-                settings.frozen_epochs,
-                settings.initial_lr,
-                frozen,
-                tolerance=one_box(data.val),
-            ),
-            "frozen_",
-            FROZEN_MODEL,
-        )
-        boundary = len(job.history)
-        rate = settings.initial_lr * FINE_TUNE_RATE
-        fine_tune = Stage(
-            "finetune",
-            settings.fine_tune_epochs,
-            rate,
-            first_epoch=boundary,
-            tolerance=one_box(data.val),
-        )
-        metrics |= job.run_stage(fine_tune, "", FINAL_MODEL, settings.registered_model_name)
-        job.record_history(boundary)
+        job = _Job(settings, data, network, folder, run.info.run_id, asked_to_stop)
+        with alone_in(folder):
+            if standing:
+                job.go_on(standing)
+            else:
+                job.begin(start.spec, frozen_layers(network, settings.freeze, start.filled))
+                _record_start(settings, start, data, checkup, folder, job.journal)
+            metrics = job.run()
+            remove_checkpoints(folder / FILE)
         print(_closing(run.info.run_id))
         return Outcome(run.info.run_id, metrics)
 
 
 class _Job:
-    """Carry what both stages share."""
+    """Train the stages one after the other, and keep what the whole job must not lose."""
 
-    def __init__(self, settings, spec, data, network, folder):
-        self.spec, self.data, self.folder = spec, data, folder
-        self.learner = Learner(network, spec)
-        self.history = []
+    def __init__(self, settings, data, network, folder, run_id, asked_to_stop):
+        self.settings, self.data, self.folder = settings, data, folder
+        self.run_id = run_id
+        self._network, self._asked_to_stop = network, asked_to_stop
+        self._standing = None
+        self._uploaded = 0.0
+
+    def begin(self, spec: NetworkSpec, frozen: frozenset[str]):
+        """Begin a training."""
+        self.journal = Journal(self.run_id)
+        self.history, self.metrics = [], {}
+        self._set_up(spec, frozen)
+
+    def go_on(self, standing: Standing):
+        """Stand where an earlier process stood."""
+        story = standing.story
+        self.journal = Journal(self.run_id, story["journal"])
+        self.history, self.metrics = story["history"], story["metrics"]
+        self._standing = standing.state
+        spec = NetworkSpec.from_json(json.dumps(story["spec"]))
+        print(f"resumed after {story['epochs']} epochs, in stage {standing.state.stage}")
+        self._set_up(spec, frozenset(story["frozen"]))
+
+    def _set_up(self, spec, frozen):
+        self.spec, self.frozen = spec, frozen
+        self.learner = Learner(self._network, spec)
         encoding = partial(encode, spec=spec)
         self._train = Batches(
-            data.train,
+            self.data.train,
             spec.input_wh,
             encoding,
-            settings.batch_size,
+            self.settings.batch_size,
             augmentation=Augmentation(),
-            seed=settings.seed,
+            seed=self.settings.seed,
             workers=2,
         )
-        val_batches = Batches(data.val, spec.input_wh, encoding, VAL_BATCH_SIZE)
-        self._validate = partial(validate, self.learner, val_batches, data.val)
+        val_batches = Batches(self.data.val, spec.input_wh, encoding, VAL_BATCH_SIZE)
+        self._validate = partial(validate, self.learner, val_batches, self.data.val)
+
+    def run(self) -> dict[str, float]:
+        """Run both stages, or what is left of them; returns the final metrics."""
+        settings, tolerance = self.settings, one_box(self.data.val)
+        if not (self._standing and self._standing.stage == "finetune"):
+            stage = Stage(
+                "frozen",
+                settings.frozen_epochs,
+                settings.initial_lr,
+                self.frozen,
+                tolerance=tolerance,
+            )
+            self.run_stage(stage, "frozen_", FROZEN_MODEL)
+        boundary = len(self.history)
+        stage = Stage(
+            "finetune",
+            settings.fine_tune_epochs,
+            settings.initial_lr * FINE_TUNE_RATE,
+            first_epoch=boundary,
+            tolerance=tolerance,
+        )
+        self.run_stage(stage, "", FINAL_MODEL, settings.registered_model_name)
+        self._patiently(partial(self._record_history, boundary))
+        return self.metrics
 
     def run_stage(self, stage: Stage, prefix: str, model_name: str, registered_name: str = ""):
         """Train a stage, evaluate what it leaves, and log both."""
-        ran = run_stage(self.learner, stage, self._train, self._validate, _log_epoch, self.folder)
+        resumed, self._standing = self._standing, None
+        try:
+            ran = run_stage(
+                self.learner,
+                stage,
+                self._train,
+                self._validate,
+                self._write_epoch,
+                self.folder,
+                keep=self._keep,
+                resumed=resumed,
+                asked_to_stop=self._asked_to_stop,
+            )
+        except Interrupted as request:
+            self._leave(stage, model_name, str(request))
+            raise
         self.history += ran
         step = len(self.history)
         losses = {
@@ -174,15 +262,41 @@ class _Job:
             for name, value in self._validate().items()
             if name.endswith("loss")
         }
-        mlflow.log_metrics(losses, step=step)
+        evaluation = self._log_stage(stage, model_name, registered_name)
+        numbers = {f"{prefix}{name}": value for name, value in evaluation.metrics().items()}
+        self.metrics |= losses | numbers
+        self.journal.write(losses | numbers, step)
+        self._patiently(self.journal.send)
+        print(_summary(stage.name, evaluation), flush=True)
+
+    def _log_stage(self, stage, model_name, registered_name="") -> Evaluation:
+        """Evaluate the detector that the learner is now; log the report and the model."""
         network = as_float32(self.learner.network)  # what is logged is what is measured
         evaluation = evaluate_detector(Detector(network, self.spec), self.data.val)
-        numbers = record.log_evaluation(evaluation, f"evaluation/{stage.name}", prefix, step)
-        self._log_model(network, evaluation, model_name, registered_name, step)
-        print(_summary(stage.name, evaluation), flush=True)
-        return losses | numbers
 
-    def record_history(self, boundary: int):
+        def log():
+            record.log_report(evaluation, f"evaluation/{stage.name}")
+            self._log_model(network, evaluation, model_name, registered_name)
+
+        self._patiently(log)
+        return evaluation
+
+    def _log_model(self, network, evaluation: Evaluation, name, registered_name):
+        def log(tags):
+            log_detector(
+                network,
+                self.spec,
+                name=name,
+                lock=record.LOCK,
+                thresholds=Thresholds(score_threshold=_usable(evaluation.curves.best_threshold)),
+                example=read_image(self.data.val[0].path),
+                tags=tags,
+                step=len(self.history),
+            )
+
+        log_once(name, weights_digest(network), registered_name, log)
+
+    def _record_history(self, boundary: int):
         """Log the curves of the whole training; `boundary` epochs of it were the first stage."""
         record.log_json(self.history, "history.json")
         if self.history:
@@ -190,17 +304,49 @@ class _Job:
                 figures.training_curves(self.history, boundary), "figures/training.png"
             )
 
-    def _log_model(self, network, evaluation: Evaluation, name, registered_name, step):
-        log_detector(
-            network,
-            self.spec,
-            name=name,
-            lock=record.LOCK,
-            thresholds=Thresholds(score_threshold=_usable(evaluation.curves.best_threshold)),
-            example=read_image(self.data.val[0].path),
-            registered_model_name=registered_name or None,
-            step=step,
-        )
+    def _write_epoch(self, epoch, numbers):
+        self.journal.write(numbers, epoch + 1)
+
+    def _keep(self, state: StageState):
+        """Keep where the training stands, here and in MLflow, and send its metrics."""
+        story = {
+            "epochs": len(self.history) + len(state.history),
+            "history": self.history,
+            "metrics": self.metrics,
+            "spec": json.loads(self.spec.to_json()),
+            "frozen": sorted(self.frozen),
+            "journal": self.journal.entries,
+        }
+        try:
+            write_checkpoint(self.folder / FILE, state, story)
+        except OSError as error:
+            print(f"no checkpoint after epoch {story['epochs']} ({error}); the last one stays")
+        self.journal.try_to_send()
+        if state.ended or time.monotonic() - self._uploaded > UPLOAD_SECONDS:
+            self._upload(story["epochs"])
+
+    def _upload(self, epochs):
+        try:
+            with asking_once():
+                upload_checkpoint(self.folder / FILE, epochs)
+        except Exception as error:
+            if not isinstance(error, OSError) and not is_outage(error):
+                raise
+            print(f"no checkpoint in MLflow after epoch {epochs} ({error})")
+        else:
+            self._uploaded = time.monotonic()
+
+    def _leave(self, stage, model_name, reason):
+        """Save and log what an interrupted training has so far."""
+        print(f"interrupted: {reason}", flush=True)
+        standing = self.folder / FILE
+        if standing.is_file():
+            self._upload(read_checkpoint(standing)[1]["epochs"])
+            self._log_stage(stage, model_name)
+        print(_how_to_go_on(self.run_id), flush=True)
+
+    def _patiently(self, call):
+        return patiently(call, _how_to_go_on(self.run_id))
 
 
 def _usable(threshold: float) -> float:
@@ -208,26 +354,24 @@ def _usable(threshold: float) -> float:
     return float(min(max(threshold, 0.05), 0.95))
 
 
-def _log_epoch(epoch, numbers):
-    mlflow.log_metrics(numbers, step=epoch + 1)
-
-
 def _record_start(
-    settings: Settings, start: Start, data: Data, checkup: Checkup, folder: Path
+    settings: Settings, start: Start, data: Data, checkup: Checkup, folder: Path, journal: Journal
 ) -> None:
-    """Record all that is known before the first step; the spec also beside the checkpoints."""
+    """Record all that is known before the first step; the spec also beside the checkpoints.
+
+    May be repeated: a run that was killed while this was done does it again when it is resumed.
+    """
     record.log_settings(settings)
     record.log_lock()
     start.log()
-    log_check(checkup, settings.annotation_path)
+    fit = log_check(checkup, settings.annotation_path)
     mlflow.log_text(start.spec.to_json(), "network.json")
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "network.json").write_text(start.spec.to_json(), "utf-8")
     source = record.find_file(settings.annotation_path)
     log_pictures(data.train, data.class_names, source, "training")
     val_source = record.find_file(settings.val_annotation_path or settings.annotation_path)
     log_pictures(data.val, data.class_names, val_source, "validation")
-    mlflow.log_metrics({f"data_{kind}": count for kind, count in data.findings.counts.items()})
+    journal.log({f"data_{kind}": n for kind, n in data.findings.counts.items()} | fit)
     record.log_text_lines(_data_lines(data), "data.txt")
     for name, pictures in (("training", data.train), ("validation", data.val)):
         record.log_text_lines(
@@ -254,6 +398,10 @@ def _summary(stage: str, evaluation: Evaluation) -> str:
         f"{stage}: AP50 {numbers['AP50']:.3f}, AP {numbers['AP']:.3f} "
         f"on {len(evaluation.pictures)} validation pictures"
     )
+
+
+def _how_to_go_on(run_id: str) -> str:
+    return f"go on with it: mlflow run . -P resume={run_id}, or python train.py --resume {run_id}"
 
 
 def _closing(run_id: str) -> str:

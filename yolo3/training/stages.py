@@ -13,6 +13,9 @@ from tqdm import tqdm
 
 from yolo3.data.batches import Batches
 from yolo3.network.model import output_layers
+from yolo3.training.best import Best
+from yolo3.training.checkpoint import StageState, arrays_of, fill_variables
+from yolo3.training.interrupt import Interrupted
 from yolo3.training.learner import Learner
 
 FREEZE = ("body", "backbone", "none")
@@ -23,6 +26,17 @@ LAST_RATE = 0.02
 WEIGHT_DECAY = 5e-4
 
 
+class LossNotFinite(ValueError):
+    """Say that the loss stopped being a number, over which pictures, and what to try."""
+
+    def __init__(self, stage, epoch, names):
+        super().__init__(
+            f"{stage.name}: the loss is no finite number in epoch {epoch + 1}, over "
+            f"{', '.join(names)}. Try a lower initial_lr or precision float32, and look at the "
+            "boxes of these pictures (python -m yolo3 check)"
+        )
+
+
 @dataclass(frozen=True)
 class Stage:
     """Say what one stage trains and for how long.
@@ -30,7 +44,7 @@ class Stage:
     frozen: names of the layers that keep their weights and their batch statistics.
     first_epoch: number of its first epoch on the axis that the stages share.
     patience: epochs without a better one after which it ends early.
-    tolerance: validation AP50s that differ by no more are equal; see `run_stage`.
+    tolerance: validation AP50s that differ by no more are equal; see `training.best`.
     """
 
     name: str
@@ -65,39 +79,74 @@ def run_stage(
     validate: Callable[[], dict[str, float]],
     on_epoch: Callable[[int, dict[str, float]], None],
     folder: Path,
+    *,
+    keep: Callable[[StageState], None] = lambda state: None,
+    resumed: StageState | None = None,
+    asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> list[dict[str, float]]:
-    """Train one stage and leave the learner with the weights of its best epoch.
+    """Train one stage and leave the learner with the weights of its best epoch (`training.best`).
 
-    The best epoch has the highest validation AP50; of those within the stage's tolerance of it the
-    highest validation AP, and then the lowest validation loss. So one box more or less, which among
-    few pictures is luck, does not end a training whose boxes still become tighter.
     on_epoch: called after each epoch with its place on the common axis, from 0, and its numbers.
-    folder: where `<stage>-best.keras` and TensorBoard's events go.
+    folder: where TensorBoard's events go, and `<stage>-best.keras` when the stage ends.
+    keep: called after on_epoch with where the stage stands then.
+    resumed: where an earlier process left this stage; the stage goes on from there.
+    asked_to_stop: asked after each step; the step's epoch is given up then, since what is resumed
+        begins with a whole one.
     Returns the numbers of each epoch, which count from 1; none where the stage has no epochs, and
     nothing changes then.
+    Raises Interrupted, LossNotFinite, or DataError for a picture that is gone; the learner then has
+    the weights of the best epoch so far, or those that the stage began with.
     """
     if not stage.epochs:
         return []
     prepare(learner, stage, len(batches))
-    batches.epoch = stage.first_epoch
+    best = Best(stage.tolerance, arrays_of(learner.network.weights))
+    report = _Report(stage, batches, validate, best, on_epoch, keep, asked_to_stop)
+    if resumed:
+        _go_on(learner, resumed, best, report)
     folder.mkdir(parents=True, exist_ok=True)
-    best = _Best(folder / f"{stage.name}-best.keras", stage.tolerance)
-    report = _Report(stage, batches, validate, best, on_epoch)
-    learner.fit(
-        batches,
-        initial_epoch=stage.first_epoch,
-        epochs=stage.first_epoch + stage.epochs,
-        shuffle=False,  # the batches shuffle themselves, from their seed; Keras would not
-        verbose=0,
-        callbacks=[
-            report,
-            keras.callbacks.TensorBoard(str(folder / stage.name), write_graph=False),
-        ],
-    )
-    best.restore(learner)
-    for layer in learner.network.layers:
-        layer.trainable = True
+    try:
+        if not (resumed and resumed.ended):
+            _fit(learner, stage, batches, report, folder)
+    finally:
+        fill_variables(learner.network.weights, best.weights, "weights")
+        for layer in learner.network.layers:
+            layer.trainable = True
+    best_file = folder / f"{stage.name}-best.keras"
+    learner.network.save(best_file)
     return report.history
+
+
+def _go_on(learner, state, best, report):
+    """Stand where an earlier process stood after its last epoch."""
+    learner.optimizer.build(learner.trainable_variables)
+    fill_variables(learner.network.weights, state.weights, "weights")
+    fill_variables(learner.optimizer.variables, state.optimizer, "optimizer")
+    best.go_on(state)
+    report.history = list(state.history)
+
+
+def _fit(learner, stage, batches, report, folder):
+    """Run Keras's fit over the epochs that remain; raise what ended it before its time."""
+    batches.epoch = stage.first_epoch + len(report.history)
+    try:
+        learner.fit(
+            batches,
+            initial_epoch=batches.epoch,
+            epochs=stage.first_epoch + stage.epochs,
+            shuffle=False,  # the batches shuffle themselves, from their seed; Keras would not
+            verbose=0,
+            callbacks=[
+                report,
+                keras.callbacks.TensorBoard(str(folder / stage.name), write_graph=False),
+            ],
+        )
+    except Exception as error:
+        if batches.failure:  # TensorFlow tells it as an error of its own, with a traceback as text
+            raise batches.failure from error
+        raise
+    if report.ended_by:
+        raise report.ended_by
 
 
 def prepare(learner: Learner, stage: Stage, steps_per_epoch: int) -> None:
@@ -127,50 +176,16 @@ def _schedule(stage, steps_per_epoch):
     )
 
 
-class _Best:
-    """Keep the best weights on disk, and count the epochs since."""
-
-    def __init__(self, path, tolerance):
-        self.path = path
-        self.waited = 0
-        self._tolerance = tolerance
-        self._highest = -math.inf  # AP50 of any epoch
-        self._kept = None  # AP50, AP and -loss of the epoch whose weights are on disk
-
-    def consider(self, learner, numbers):
-        """Save the weights if they are the best so far; tell whether they are."""
-        measured = (numbers["val_AP50"], numbers["val_AP"], -numbers["val_loss"])
-        standing = tuple(map(_or_worst, measured))
-        self._highest = max(self._highest, standing[0])
-        if self._kept is not None and not self._beats(standing):
-            self.waited += 1
-            return False
-        self._kept, self.waited = standing, 0
-        learner.network.save(self.path)
-        return True
-
-    def _beats(self, standing):
-        bar = self._highest - self._tolerance
-        if standing[0] < bar or self._kept[0] < bar:
-            return standing[0] > self._kept[0]
-        return standing[1:] > self._kept[1:]
-
-    def restore(self, learner):
-        learner.network.load_weights(self.path)
-
-
-def _or_worst(number):
-    return -math.inf if math.isnan(number) else number
-
-
 class _Report(keras.callbacks.Callback):
     """Validate after each epoch, keep the best weights, and tell a person how it goes."""
 
-    def __init__(self, stage, batches, validate, best, on_epoch):
+    def __init__(self, stage, batches, validate, best, on_epoch, keep, asked_to_stop):
         super().__init__()
         self.history = []
-        self._stage, self._batches = stage, batches
-        self._validate, self._best, self._on_epoch = validate, best, on_epoch
+        self.ended_by = None
+        self._stage, self._batches, self._best = stage, batches, best
+        self._validate, self._on_epoch, self._keep = validate, on_epoch, keep
+        self._asked_to_stop = asked_to_stop
         self._bar = None
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -187,20 +202,53 @@ class _Report(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self._bar.update()
         self._bar.set_postfix(loss=f"{logs['loss']:.3f}")
+        whole = batch == len(self._batches) - 1
+        epoch = self._stage.first_epoch + len(self.history)
+        if not math.isfinite(logs["loss"]):
+            self._end(LossNotFinite(self._stage, epoch, self._batches.names(epoch, batch)))
+        elif self._asked_to_stop() and not whole:
+            self._end(Interrupted(f"{self._stage.name}, {len(self.history)} epochs done"))
+
+    def _end(self, error):
+        """End the training after this step; raised within a callback, it would leave threads."""
+        self.ended_by = error
+        self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._began
         self._bar.close()
+        if self.ended_by:
+            logs.clear()  # an epoch that broke off has no numbers, in TensorBoard neither
+            return
         logs["images_per_second"] = len(self._batches) * self._batches.batch_size / seconds
         logs["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
         logs.update(self._validate())
-        better = self._best.consider(self.model, logs)
-        self.history.append({"epoch": epoch + 1, **logs})
+        weights = arrays_of(self.model.network.weights)
+        better = self._best.consider(logs, weights)
+        self.history.append({"epoch": epoch + 1, **{n: float(v) for n, v in logs.items()}})
         print(_line(self._stage, epoch, logs, better), flush=True)
-        self._on_epoch(epoch, dict(logs))
-        if self._best.waited >= self._stage.patience:
+        early = self._best.waited >= self._stage.patience
+        ended = early or len(self.history) == self._stage.epochs
+        self._on_epoch(epoch, {n: v for n, v in self.history[-1].items() if n != "epoch"})
+        self._keep(self._state(weights, ended))
+        if early:
             print(f"{self._stage.name}: no better epoch for {self._stage.patience}, stops")
             self.model.stop_training = True
+        elif self._asked_to_stop() and not ended:
+            self._end(Interrupted(f"{self._stage.name}, {len(self.history)} epochs done"))
+
+    def _state(self, weights, ended):
+        return StageState(
+            stage=self._stage.name,
+            ended=ended,
+            history=list(self.history),
+            highest=self._best.highest,
+            kept=list(self._best.kept),
+            waited=self._best.waited,
+            weights=weights,
+            best_weights=self._best.weights,
+            optimizer=arrays_of(self.model.optimizer.variables),
+        )
 
 
 def _line(stage, epoch, numbers, better):
