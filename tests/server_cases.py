@@ -24,11 +24,9 @@ def environment(**changes):
 
 
 @contextmanager
-def mlflow_server(folder, ping, *arguments):
+def mlflow_server(folder, ping, *arguments, port=None):
     """Run `mlflow …` as a server until the block ends; yield its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = port or free_port()
     command = [sys.executable, "-m", "mlflow", *arguments, "-h", "127.0.0.1", "-p", str(port)]
     with open(folder / "log.txt", "w+b") as log:
         server = subprocess.Popen(
@@ -49,6 +47,32 @@ def mlflow_server(folder, ping, *arguments):
             except subprocess.TimeoutExpired:
                 os.killpg(server.pid, signal.SIGKILL)
                 server.wait()
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+class TrackingServer:
+    """A tracking server that can be stopped and started again, with its store and its address."""
+
+    def __init__(self, folder):
+        self._folder, self._port = folder, free_port()
+        self.address = f"http://127.0.0.1:{self._port}"
+        self._running = None
+
+    def start(self, *_):
+        if self._running is None:
+            arguments = ("server", "--workers", "1")
+            self._running = mlflow_server(self._folder, "health", *arguments, port=self._port)
+            self._running.__enter__()
+
+    def stop(self):
+        if self._running is not None:
+            self._running.__exit__(None, None, None)
+            self._running = None
 
 
 @contextmanager

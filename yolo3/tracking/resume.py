@@ -118,23 +118,27 @@ def _recorded(client, run_id, kind):
 
 
 def _newest(client, run_id, local):
-    """Read the checkpoint of the most epochs that is whole; None where there is none."""
+    """Read the local checkpoint, or the newest of MLflow's, which is never newer; None if none is.
+
+    One that is not whole is told and left out.
+    """
+    if local.is_file() and (found := _read([local])):
+        return found[0]
+    uploaded = {file.path for file in client.list_artifacts(run_id, SLOTS[0].split("/")[0])}
     with tempfile.TemporaryDirectory() as temporary:
-        files = [local] if local.is_file() else []
-        uploaded = {file.path for file in client.list_artifacts(run_id, "checkpoint")}
-        if not files:  # MLflow's is never newer
-            files = [
-                Path(client.download_artifacts(run_id, slot, temporary))
-                for slot in SLOTS
-                if slot in uploaded
-            ]
-        found = []
-        for file in files:
-            try:
-                found.append(Standing(*read_checkpoint(file)))
-            except CheckpointError as error:
-                print(f"left out: {error}")
-    return max(found, key=lambda standing: standing.story["epochs"], default=None)
+        slots = [slot for slot in SLOTS if slot in uploaded]
+        files = [Path(client.download_artifacts(run_id, slot, temporary)) for slot in slots]
+        return max(_read(files), key=lambda standing: standing.story["epochs"], default=None)
+
+
+def _read(files):
+    found = []
+    for file in files:
+        try:
+            found.append(Standing(*read_checkpoint(file)))
+        except CheckpointError as error:
+            print(f"left out: {error}")
+    return found
 
 
 def upload_checkpoint(file: Path, epochs: int) -> None:

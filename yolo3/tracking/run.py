@@ -1,5 +1,6 @@
 """One MLflow run: opened once, and told everything that is worth knowing of a training."""
 
+import hashlib
 import json
 import random
 import tempfile
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+import filelock
 import mlflow
 from mlflow.entities import RunStatus
 from mlflow.environment_variables import MLFLOW_RUN_ID
@@ -21,6 +23,7 @@ from yolo3.tracking.outage import QUICK_TIMEOUT, asking_once, patiently
 from yolo3.tracking.resume import INTERRUPTED, RESUMES
 from yolo3.training.interrupt import Interrupted
 
+SQLITE = "sqlite:///"
 LOCK = PROJECT_DIR / "requirements.txt"
 
 
@@ -34,6 +37,7 @@ def open_run(resumed: str = "") -> Iterator[mlflow.ActiveRun]:
     MLflow draws the run's name from `random`, which a training has seeded by then: all runs of one
     seed would have one name.
     """
+    _check_store()
     if resumed:
         _enter_other_run(resumed)
     seeded = random.getstate()
@@ -79,13 +83,41 @@ def _end_run(status):
 def check_writable(folder: Path, parameter: str) -> None:
     """Raise ValueError if a folder that the parameter names cannot be made or written."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        _write_in(folder)
     except OSError as error:
         raise ValueError(
             f"{parameter}: {folder} cannot be written ({error.strerror}); choose another folder, "
             f"as with -P {parameter}=/tmp/logs"
         ) from None
+
+
+def _check_store() -> None:
+    """Say at once that a store on this machine cannot be written; MLflow would try for minutes.
+
+    Of two processes that begin in a new folder one makes the database while the other waits: at
+    once, MLflow's migrations get in each other's way.
+    """
+    uri = mlflow.get_tracking_uri()
+    if not uri.startswith(SQLITE):
+        return
+    file = Path(uri.removeprefix(SQLITE))
+    try:
+        if file.exists():
+            file.open("r+b").close()
+        _write_in(file.parent)
+    except OSError as error:
+        raise ValueError(
+            f"the tracking store {uri} cannot be written ({error.strerror}); choose another, as "
+            f"with MLFLOW_TRACKING_URI={SQLITE}/tmp/mlflow.db"
+        ) from None
+    name = hashlib.sha256(str(file.resolve()).encode()).hexdigest()
+    with filelock.FileLock(Path(tempfile.gettempdir()) / f"mlflow-{name}.lock"):
+        MlflowClient().search_experiments(max_results=1)
+
+
+def _write_in(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()
 
 
 def _shown_uri() -> str:

@@ -48,7 +48,7 @@ from yolo3.tracking.weights import Start, start_from
 from yolo3.training.checkpoint import FILE, StageState, read_checkpoint, write_checkpoint
 from yolo3.training.interrupt import Interrupted, stop_on_signals
 from yolo3.training.learner import Learner
-from yolo3.training.stages import Stage, frozen_layers, run_stage
+from yolo3.training.stages import Stage, best_file, frozen_layers, run_stage
 from yolo3.training.validation import evaluate_detector, one_box, validate
 
 FROZEN_MODEL = "keras-yolo-model-frozen-pass"
@@ -255,6 +255,9 @@ class _Job:
         except Interrupted as request:
             self._leave(stage, model_name, str(request))
             raise
+        except Exception:
+            self._tell_what_is_kept(stage)
+            raise
         self.history += ran
         step = len(self.history)
         losses = {
@@ -343,6 +346,12 @@ class _Job:
         if standing.is_file():
             self._upload(read_checkpoint(standing)[1]["epochs"])
             self._log_stage(stage, model_name)
+        print(_how_to_go_on(self.run_id), flush=True)
+
+    def _tell_what_is_kept(self, stage):
+        best = self.folder / best_file(stage.name)
+        if best.is_file():
+            print(f"the best weights so far, for weights_path: {best}")
         print(_how_to_go_on(self.run_id), flush=True)
 
     def _patiently(self, call):

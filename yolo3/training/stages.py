@@ -87,7 +87,8 @@ def run_stage(
     """Train one stage and leave the learner with the weights of its best epoch (`training.best`).
 
     on_epoch: called after each epoch with its place on the common axis, from 0, and its numbers.
-    folder: where TensorBoard's events go, and `<stage>-best.keras` when the stage ends.
+    folder: where TensorBoard's events go, and `<stage>-best.keras` when the stage ends, also by an
+        error.
     keep: called after on_epoch with where the stage stands then.
     resumed: where an earlier process left this stage; the stage goes on from there.
     asked_to_stop: asked after each step; the step's epoch is given up then, since what is resumed
@@ -112,9 +113,14 @@ def run_stage(
         fill_variables(learner.network.weights, best.weights, "weights")
         for layer in learner.network.layers:
             layer.trainable = True
-    best_file = folder / f"{stage.name}-best.keras"
-    learner.network.save(best_file)
+        if report.history:
+            learner.network.save(folder / best_file(stage.name))
     return report.history
+
+
+def best_file(stage_name: str) -> str:
+    """Name the file with a stage's best weights, which a stage writes however it ends."""
+    return f"{stage_name}-best.keras"
 
 
 def _go_on(learner, state, best, report):
@@ -226,11 +232,11 @@ class _Report(keras.callbacks.Callback):
         weights = arrays_of(self.model.network.weights)
         better = self._best.consider(logs, weights)
         self.history.append({"epoch": epoch + 1, **{n: float(v) for n, v in logs.items()}})
-        print(_line(self._stage, epoch, logs, better), flush=True)
         early = self._best.waited >= self._stage.patience
         ended = early or len(self.history) == self._stage.epochs
         self._on_epoch(epoch, {n: v for n, v in self.history[-1].items() if n != "epoch"})
         self._keep(self._state(weights, ended))
+        print(_line(self._stage, epoch, logs, better), flush=True)  # what is told is kept
         if early:
             print(f"{self._stage.name}: no better epoch for {self._stage.patience}, stops")
             self.model.stop_training = True
