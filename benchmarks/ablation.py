@@ -1,10 +1,13 @@
 """Change one choice at a time, and measure on pictures that training and selection never saw.
 
     python -m benchmarks.ablation --voc FOLDER [--voc FOLDER …] --seeds 2
+    python -m benchmarks.ablation --voc FOLDER --seeds 3 --darknet yolov3-tiny.conv.11
 
 Each folder (Pascal VOC) is read, a third held out, and the rest trained on as the main job does,
 at a small input and few epochs, so that a row takes a minute and not ten. Every row differs from
-the first, which is the project's default, in the one thing that it names. Writes a markdown table.
+the first, which is the project's default, in the one thing that it names. With --darknet, the rows
+are what a training starts from instead, with freeze=backbone: random weights, the shipped base, and
+that file. Writes a markdown table.
 """
 
 import json
@@ -27,10 +30,11 @@ from yolo3.data.splits import split_pictures
 from yolo3.data.voc import read_voc
 from yolo3.detector.detector import Detector
 from yolo3.network import loss, model
+from yolo3.network.formats import read_file
 from yolo3.network.grid import encode
 from yolo3.network.model import build_network
 from yolo3.network.spec import make_spec, read_anchors
-from yolo3.network.weights import fill, read_weights
+from yolo3.network.weights import fill
 from yolo3.training import stages
 from yolo3.training.learner import Learner
 from yolo3.training.stages import Stage, frozen_layers, run_stage
@@ -50,6 +54,7 @@ class Setup:
     frozen_epochs: int = 4
     fine_epochs: int = 12
     base: Path | None = BASE
+    freeze: str = "body"
     patches: tuple = ()  # (object, attribute, value)
 
 
@@ -81,6 +86,14 @@ def sgd(stage, steps_per_epoch):
 def constant_rate(stage, steps_per_epoch):
     """Keep the learning rate as it is."""
     return stage.learning_rate
+
+
+def _starts(darknet: Path) -> dict[str, Setup]:
+    return {
+        "random weights": Setup(base=None),
+        "the shipped base": Setup(freeze="backbone"),
+        darknet.name: Setup(base=darknet, freeze="backbone"),
+    }
 
 
 def _rows() -> dict[str, Setup]:
@@ -115,29 +128,39 @@ def _rows() -> dict[str, Setup]:
 @click.option("--seeds", default=2, type=click.IntRange(1))
 @click.option("--input-size", default=224)
 @click.option("--only", multiple=True, help="Rows to run, by name; all if none.")
+@click.option("--darknet", type=click.Path(exists=True, path_type=Path), help="Compare starts.")
 @click.option("--output", default="logs/ablation.json", type=click.Path(path_type=Path))
-def main(folders, seeds, input_size, only, output):
-    """Print one row per choice: mean AP50 and AP of the held-out third of each folder."""
+def main(folders, seeds, input_size, only, darknet, output):
+    """Print one row per choice, measured on the held-out third of each folder.
+
+    Each cell: AP50 after the first stage, AP50 and AP after both; mean, and standard deviation of
+    the AP50s where there are several seeds.
+    """
     print(describe())
     results = {}
-    print("| change | " + " | ".join(f"{f.name} AP50 / AP" for f in folders) + " |", flush=True)
+    print("| change | " + " | ".join(f.name for f in folders) + " |", flush=True)
     print("| --- |" + " --- |" * len(folders))
-    for name, setup in _rows().items():
+    for name, setup in (_starts(darknet) if darknet else _rows()).items():
         if only and name not in only:
             continue
         cells = []
         for folder in folders:
             found = [_measure(folder, setup, seed, input_size) for seed in range(1, seeds + 1)]
             results.setdefault(name, {})[folder.name] = found
-            ap50, ap = (statistics.mean(row[key] for row in found) for key in ("AP50", "AP"))
-            cells.append(f"{ap50:.3f} / {ap:.3f}")
+            cells.append(" / ".join(_cell(found, key) for key in ("frozen_AP50", "AP50", "AP")))
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps({"machine": describe(), "rows": results}, indent=1), "utf-8")
 
 
+def _cell(found, key):
+    values = [row[key] for row in found]
+    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 and key != "AP" else ""
+    return f"{statistics.mean(values):.3f}{spread}"
+
+
 def _measure(folder, setup, seed, input_size):
-    """Train once; measure on the held-out third."""
+    """Train once; measure on the held-out third after each stage."""
     pictures, class_names, _ = read_voc(folder)
     rest, held_out = split_pictures(pictures, 1 / 3, seed)
     train, val = split_pictures(rest, 0.1, seed)
@@ -151,7 +174,8 @@ def _measure(folder, setup, seed, input_size):
         network = build_network(spec, "mixed_bfloat16")
         filled = ()
         if setup.base:
-            filled = fill(network, read_weights(setup.base), setup.base.name).filled
+            arrays = read_file(setup.base, network).arrays
+            filled = fill(network, arrays, setup.base.name).filled
         learner = Learner(network, spec)
         encoding = partial(encode, spec=spec)
         batches = Batches(
@@ -159,7 +183,8 @@ def _measure(folder, setup, seed, input_size):
         )
         checking = partial(validate, learner, Batches(val, spec.input_wh, encoding, 16), val)
         with TemporaryDirectory() as scratch, patch("builtins.print"):
-            frozen = frozen_layers(network, "body", filled)
+            frozen = frozen_layers(network, setup.freeze, filled)
+            found = []
             for stage in (
                 Stage("frozen", setup.frozen_epochs, setup.rate, frozen, 0, 99),
                 Stage(
@@ -171,7 +196,9 @@ def _measure(folder, setup, seed, input_size):
                 ),
             ):
                 run_stage(learner, stage, batches, checking, lambda *_: None, Path(scratch))
-    return evaluate_detector(Detector(network, spec), held_out).metrics()
+                found.append(evaluate_detector(Detector(network, spec), held_out).metrics())
+    first, last = found
+    return last | {"frozen_AP50": first["AP50"]}
 
 
 class _Quiet(keras.callbacks.Callback):
