@@ -2,13 +2,21 @@
 
 import math
 
+import keras
 import numpy as np
+
+from yolo3.network.spec import make_spec
 
 TINY_ANCHORS = ((5.0, 7.0), (9.0, 12.0), (14.0, 11.0), (22.0, 30.0), (31.0, 24.0), (50.0, 52.0))
 FULL_ANCHORS = (
     *((4.0, 5.0), (7.0, 6.0), (8.0, 11.0), (12.0, 9.0), (15.0, 18.0)),
     *((24.0, 20.0), (22.0, 35.0), (40.0, 28.0), (52.0, 50.0)),
 )
+
+OWN_SPECS = {  # of the fixtures `tiny` and `full`
+    "tiny": make_spec(("hat", "bare"), TINY_ANCHORS, (96, 64)),
+    "full": make_spec([f"class {number}" for number in range(80)], FULL_ANCHORS, (96, 64)),
+}
 
 
 def randomise(network, seed):
@@ -20,7 +28,17 @@ def randomise(network, seed):
             ranges = ((0.5, 1.5), (-0.3, 0.3), (-0.3, 0.3), (0.5, 2.0))
             layer.set_weights([rng.uniform(low, high, shape) for low, high in ranges])
         elif layer.weights:
-            layer.set_weights([rng.normal(0, 0.05, weight.shape) for weight in layer.weights])
+            shapes = [weight.shape for weight in layer.weights]
+            layer.set_weights([0.05 * rng.standard_normal(s, np.float32) for s in shapes])
+
+
+def scale_kernels(network):
+    """Keep the features' size from layer to layer, so that no number drowns in another."""
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            kernel, *bias = layer.get_weights()
+            gain = np.sqrt(1.5 / np.prod(kernel.shape[:3])) / 0.05
+            layer.set_weights([kernel * gain, *bias])
 
 
 def sigmoid(value):

@@ -15,14 +15,14 @@ from darknet_cases import (
     write_network,
 )
 from keras import layers as keras_layers
-from network_cases import FULL_ANCHORS, TINY_ANCHORS
+from network_cases import OWN_SPECS, TINY_ANCHORS
 
 from yolo3.network.darknet.build import build_from_cfg
 from yolo3.network.darknet.cfg import read_cfg, spec_of
 from yolo3.network.darknet.graph import GraphError, describe_network
 from yolo3.network.darknet.weights import read_darknet_weights, write_darknet_weights
 from yolo3.network.model import build_network
-from yolo3.network.spec import NetworkSpec, make_spec
+from yolo3.network.spec import NetworkSpec
 from yolo3.network.weights import fill
 
 OWN = "keras.src."
@@ -105,12 +105,12 @@ def test_names_are_those_of_this_projects_networks(tmp_path):
     assert [o._keras_history.operation.name for o in network.outputs] == ["output_2", "output_2_2"]
 
 
-@pytest.mark.parametrize("anchors", [TINY_ANCHORS, FULL_ANCHORS], ids=["tiny", "full"])
-def test_own_networks_are_described_as_darknets_cfgs_list_them(anchors, tmp_path):
+@pytest.mark.parametrize(("name", "count"), [("tiny", 24), ("full", 107)])
+def test_own_networks_are_described_as_darknets_cfgs_list_them(name, count, request):
     """The description of what the description builds is the same description."""
-    spec = make_spec(("hat", "bare"), anchors, (64, 96))
-    described = describe_network(build_network(spec), spec)
-    assert len(described.layers) == {6: 24, 9: 107}[len(anchors)]
+    spec = OWN_SPECS[name]
+    described = describe_network(request.getfixturevalue(name), spec)
+    assert len(described.layers) == count
     assert [layer.name for layer in described.convolutions if layer.is_output] == [
         f"output_{stride}" for stride in spec.strides
     ]

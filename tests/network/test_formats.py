@@ -35,9 +35,18 @@ def source():
     return network_of(1)
 
 
+@pytest.fixture(scope="module")
+def other():
+    network = network_of(2)
+    return network, network.get_weights()
+
+
 @pytest.fixture
-def target():
-    return network_of(2)
+def target(other):
+    """A network of other weights, which each test finds as they were."""
+    network, weights = other
+    network.set_weights(weights)
+    return network
 
 
 def assert_filled(target, source, names):

@@ -7,27 +7,13 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from network_cases import FULL_ANCHORS, TINY_ANCHORS, randomise
+from network_cases import OWN_SPECS, TINY_ANCHORS
 from numpy.testing import assert_allclose
 
 from yolo3.network.model import build_network, output_layers
 from yolo3.network.spec import NetworkSpec, make_spec
 
-CLASSES_80 = tuple(f"class {number}" for number in range(80))
-COCO_TINY = make_spec(CLASSES_80, TINY_ANCHORS, (96, 64))
-COCO_FULL = make_spec(CLASSES_80, FULL_ANCHORS, (96, 64))
-
-
-@pytest.fixture(scope="module")
-def tiny():
-    network = build_network(make_spec(("hat", "bare"), TINY_ANCHORS, (96, 64)))
-    randomise(network, seed=1)
-    return network
-
-
-@pytest.fixture(scope="module")
-def full():
-    return build_network(COCO_FULL)
+COCO_TINY = make_spec(OWN_SPECS["full"].class_names, TINY_ANCHORS, (96, 64))
 
 
 def layers_of(network, kind):

@@ -9,7 +9,7 @@ from learner_cases import batches_of, plain_learner, small_learner, small_networ
 
 from yolo3.data.augmentation import Augmentation
 from yolo3.network.loss import COMPONENTS
-from yolo3.training.stages import LAST_RATE, Stage, frozen_layers, run_stage
+from yolo3.training.stages import LAST_RATE, Stage, frozen_layers, prepare, run_stage
 from yolo3.training.validation import validate
 
 BODY = ("conv_1", "conv_1_bn", "conv_2", "conv_2_bn")
@@ -166,6 +166,13 @@ def test_patience_ends_the_stage_and_says_so(training, tmp_path, capsys):
     _, told, history = run_told(Stage("s", 6, 0.1, patience=2), training, tmp_path, scores)
     assert len(history) == len(told.weights) == 4
     assert "s: no better epoch for 2, stops" in capsys.readouterr().out
+
+
+def test_the_optimizer_has_its_variables_before_the_first_step():
+    """Made within that step, they would have TensorFlow trace it twice."""
+    learner = plain_learner()
+    prepare(learner, Stage("frozen", 1, 0.1, frozenset(BODY)), steps_per_epoch=4)
+    assert learner.optimizer.built
 
 
 def test_no_epochs_change_nothing(training, tmp_path):

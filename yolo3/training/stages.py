@@ -156,10 +156,15 @@ def _fit(learner, stage, batches, report, folder):
 
 
 def prepare(learner: Learner, stage: Stage, steps_per_epoch: int) -> None:
-    """Freeze what the stage freezes, and compile with its optimizer."""
+    """Freeze what the stage freezes, and compile with its optimizer.
+
+    The optimizer makes its variables here: made within the first step, they would have TensorFlow
+    trace that step twice.
+    """
     for layer in learner.network.layers:
         layer.trainable = layer.name not in stage.frozen
     learner.compile(optimizer=_optimizer(stage, steps_per_epoch))
+    learner.optimizer.build(learner.trainable_variables)
 
 
 def _optimizer(stage, steps_per_epoch):
