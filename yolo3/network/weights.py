@@ -1,5 +1,6 @@
 """Weights in and out, by the names of layers; nothing loads silently."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,6 +119,17 @@ def fill(network: keras.Model, arrays: Arrays, source: str) -> Filled:
         sum(counts[layer.name] for layer in misfits),
         sum(counts[name] for name in left),
     )
+
+
+def weights_digest(network: keras.Model) -> str:
+    """Digest all arrays of a network: SHA-256 over their names, shapes and float32 bytes."""
+    digest = hashlib.sha256()
+    for layer in network.layers:
+        for weight in layer.weights:
+            array = np.asarray(weight, "<f4")
+            digest.update(f"{layer.name}/{weight.name}{array.shape}".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def random_start(network: keras.Model) -> Filled:

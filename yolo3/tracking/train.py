@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import keras
 import mlflow
 
 from yolo3.checks.checkup import Checkup, check_up
@@ -27,10 +26,12 @@ from yolo3.network.grid import encode
 from yolo3.network.model import build_network
 from yolo3.network.postprocess import Thresholds
 from yolo3.network.spec import make_spec, parse_input_size, read_anchors
+from yolo3.tracking import provenance
 from yolo3.tracking import run as record
 from yolo3.tracking.check import log_check
-from yolo3.tracking.dataset import boxes_per_class, log_pictures
+from yolo3.tracking.dataset import boxes_per_class, log_pictures, picture_line
 from yolo3.tracking.weights import Start, start_from
+from yolo3.training import determinism
 from yolo3.training.learner import Learner
 from yolo3.training.stages import Stage, frozen_layers, run_stage
 from yolo3.training.validation import evaluate_detector, one_box, validate
@@ -61,6 +62,7 @@ class Settings:
     freeze: str
     precision: str
     registered_model_name: str
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def train_and_evaluate(settings: Settings) -> Outcome:
     checkup = check_up(given.train, given.val, planned)
     data = replace(given, findings=given.findings + checkup.new_findings)
     _print_data(data, checkup)
-    keras.utils.set_random_seed(settings.seed)
+    determinism.settle(settings.seed, settings.threads)
     network = build_network(planned, settings.precision)
     start = start_from(network, planned, settings.weights_path)
     frozen = frozen_layers(network, settings.freeze, start.filled)
@@ -140,6 +142,7 @@ def train_and_evaluate(settings: Settings) -> Outcome:
         )
         metrics |= job.run_stage(fine_tune, "", FINAL_MODEL, settings.registered_model_name)
         job.record_history(boundary)
+        provenance.log_result(metrics)
         print(_closing(run.info.run_id))
         return Outcome(run.info.run_id, metrics)
 
@@ -176,6 +179,7 @@ class _Job:
         }
         mlflow.log_metrics(losses, step=step)
         network = as_float32(self.learner.network)  # what is logged is what is measured
+        provenance.log_weights(stage.name, network)
         evaluation = evaluate_detector(Detector(network, self.spec), self.data.val)
         numbers = record.log_evaluation(evaluation, f"evaluation/{stage.name}", prefix, step)
         self._log_model(network, evaluation, model_name, registered_name, step)
@@ -218,6 +222,7 @@ def _record_start(
     """Record all that is known before the first step; the spec also beside the checkpoints."""
     record.log_settings(settings)
     record.log_lock()
+    provenance.log(settings)
     start.log()
     log_check(checkup, settings.annotation_path)
     mlflow.log_text(start.spec.to_json(), "network.json")
@@ -230,9 +235,7 @@ def _record_start(
     mlflow.log_metrics({f"data_{kind}": count for kind, count in data.findings.counts.items()})
     record.log_text_lines(_data_lines(data), "data.txt")
     for name, pictures in (("training", data.train), ("validation", data.val)):
-        record.log_text_lines(
-            (f"{picture.digest} {picture.source}" for picture in pictures), f"pictures/{name}.txt"
-        )
+        record.log_text_lines(map(picture_line, pictures), f"pictures/{name}.txt")
 
 
 def _data_lines(data: Data) -> list[str]:
