@@ -37,11 +37,11 @@ def checked_out(record: Record, project: Path = PROJECT_DIR) -> Iterator[Path]:
         _find_commit(record, project)
         git(project, "worktree", "add", "--quiet", "--detach", str(tree), record.commit)
         try:
-            folder = tree / record.source.get("folder", "")
-            if not record.source:  # an older run: as the project lies in its repository today
-                folder = tree / git(project, "rev-parse", "--show-prefix").decode().strip()
-            _apply(record, folder)
-            yield folder
+            place = record.source.get("folder")
+            if place is None:  # an older run: as the project lies in its repository today
+                place = git(project, "rev-parse", "--show-prefix").decode().strip().rstrip("/")
+            _apply(record, tree, place)
+            yield tree / place
         finally:
             git(project, "worktree", "remove", "--force", str(tree))
 
@@ -70,21 +70,22 @@ def _find_commit(record, project):
             ) from error
 
 
-def _apply(record, folder):
-    """Change the commit's tree to what the run was trained with."""
+def _apply(record, tree, place):
+    """Change the commit's tree to what the run was trained with; `place` is the project's in it."""
     recorded = record.folder / SOURCE
     if record.source.get("diff"):
         patch = _verified(recorded / DIFF, record.source["diff"])
         try:
-            git(folder, "apply", "--binary", "--whitespace=nowarn", str(patch))
+            # from the top, since git leaves out silently what lies outside the folder it runs in
+            git(tree, "apply", "--whitespace=nowarn", f"--directory={place}", str(patch))
         except GitError as error:
             raise ReproduceError(f"the recorded {SOURCE}/{DIFF} does not apply: {error}") from error
     for name, digest in record.source.get("untracked", {}).items():
         if not is_code(name):
             raise ReproduceError(f"{SOURCE}/source.json: {name!r} is no code of the project")
         data = _verified(recorded / UNTRACKED / name, digest).read_bytes()
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+        (tree / place / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / place / name).write_bytes(data)
 
 
 def _unpacked(record, tree):

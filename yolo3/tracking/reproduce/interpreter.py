@@ -44,6 +44,7 @@ def find_interpreter(record: Record, choice: str, folder: Path) -> Interpreter:
     Raises ReproduceError when it cannot be made.
     """
     lock = (record.folder / LOCK).read_text("utf-8")
+    _check_lock(lock)
     differing = _differing(lock)
     wanted = _minor(record.environment.get("python", platform.python_version()))
     if wanted != _minor(platform.python_version()):
@@ -76,7 +77,6 @@ def _minor(version):
 
 def _make(lock, wanted, folder):
     """Make a virtual environment of the lock, with the run's Python where there is one."""
-    _check_lock(lock)
     python = _python(wanted)
     told = "" if python else f"; Python {wanted} is not on the path"
     version = wanted if python else _minor(platform.python_version())
@@ -91,7 +91,7 @@ def _make(lock, wanted, folder):
 
 def _check_lock(lock):
     """Refuse a lock that holds anything but pins, such as an address or an option of pip."""
-    for number, line in enumerate(lock.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(lock.splitlines(), start=1):
         text = line.split("#")[0].strip()
         if text and not PIN.fullmatch(text):
             raise ReproduceError(f"the run's {LOCK}:{number}: expected NAME==VERSION, got {text!r}")
