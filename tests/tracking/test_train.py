@@ -184,6 +184,7 @@ def plan(scenes, tmp_path, monkeypatch):
 
     monkeypatch.setattr(job, "_Job", Plan)
     monkeypatch.setattr(job, "_record_start", lambda *_: None)
+    monkeypatch.setattr(job.provenance, "log_result", lambda _: None)
     no_run = SimpleNamespace(info=SimpleNamespace(run_id="no-run"))
     monkeypatch.setattr(job.record, "open_run", lambda: nullcontext(no_run))
 
