@@ -59,6 +59,12 @@ from yolo3.commands.errors import explain_errors
 @click.option(
     "--registered-model-name", default="", help="Register the final model under this name."
 )
+@click.option(
+    "--threads",
+    default=0,
+    type=click.IntRange(0),
+    help="Threads to an operation; another number gives other bits. 0: all usable cores.",
+)
 @click.option("--resume", default="", help="Run to go on with, which was killed or interrupted.")
 @click.pass_context
 @explain_errors

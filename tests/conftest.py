@@ -9,7 +9,17 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import keras
 import mlflow
 import pytest
-from job_cases import PROJECT, Scenes, run_training, tiny_options, tracking_in
+from git_cases import git, git_commit
+from job_cases import (
+    PROJECT,
+    Scenes,
+    Trained,
+    as_arguments,
+    run_training,
+    tiny_options,
+    tracking_in,
+)
+from server_cases import environment
 
 from yolo3.network.model import build_network
 from yolo3.network.spec import make_spec, parse_input_size, read_anchors
@@ -90,14 +100,41 @@ def clone(tmp_path_factory):
     return folder, commit
 
 
-def git(folder, *words):
-    command = ["git", "-C", str(folder), *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+@pytest.fixture(scope="session")
+def alone(clone, scenes, empty_store, tmp_path_factory):
+    """A training by `train.py`, in a process and a clone of its own, whose code was changed.
 
-
-def git_commit(folder, message):
-    git(folder, "-c", "user.name=test", "-c", "user.email=", "commit", "--quiet", "-m", message)
-    return git(folder, "rev-parse", "HEAD")
+    Its run was opened beforehand and has parameters as `mlflow run` writes them, and so no types.
+    Without epochs the first stage is still evaluated and logged; bfloat16 trains the second.
+    """
+    folder = tmp_path_factory.mktemp("alone") / "my clone"
+    shutil.copytree(clone[0], folder)
+    (folder / ".env").write_text("TOKEN=hunter2\n")
+    (folder / "yolo3/training/own.py").write_text("DECAY = 0.1\n")
+    stages = folder / "yolo3/training/stages.py"
+    changed = stages.read_text("utf-8").replace(
+        "WEIGHT_DECAY = 5e-4", "from yolo3.training.own import DECAY as WEIGHT_DECAY"
+    )
+    stages.write_text(changed, "utf-8")
+    options = tiny_options(scenes, "my logs", precision="mixed_bfloat16")
+    options |= {"frozen_epochs": 0, "registered_model_name": "figures"}
+    shutil.copy(empty_store, folder.parent)
+    store = f"sqlite:///{folder.parent}/mlflow.db"
+    client = mlflow.MlflowClient(store)
+    artifacts = (folder.parent / "artifacts").as_uri()
+    run_id = client.create_run(client.create_experiment("alone", artifacts)).info.run_id
+    for name in ("annotation_path", "initial_lr"):
+        client.log_param(run_id, name, "'quoted for a shell'")
+    done = subprocess.run(
+        [sys.executable, str(folder / "train.py"), *as_arguments(options)],
+        cwd=folder.parent,
+        env=environment(MLFLOW_TRACKING_URI=store, MLFLOW_RUN_ID=run_id),
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, Trained(run_id, done.stdout, options, store)
 
 
 @pytest.fixture(scope="session")

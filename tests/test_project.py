@@ -22,6 +22,7 @@ ENTRY_POINTS = {
     "main": train.main,
     "pretrain": commands.commands["pretrain"],
     "evaluate": commands.commands["evaluate"],
+    "reproduce": commands.commands["reproduce"],
 }
 MAIN_PARAMETERS = {
     "annotation_path": "voc/list_master.txt",
@@ -38,6 +39,7 @@ MAIN_PARAMETERS = {
     "freeze": "body",
     "precision": "float32",
     "registered_model_name": "",
+    "threads": 0,
 }
 
 

@@ -11,7 +11,7 @@ from yolo3.data.annotations import read_annotations, read_classes
 
 COMMANDS = (
     *("anchors", "annotations", "check", "convert"),
-    *("detect", "evaluate", "pretrain", "sample"),
+    *("detect", "evaluate", "pretrain", "reproduce", "sample"),
 )
 
 

@@ -16,6 +16,7 @@ from yolo3.network.weights import (
     random_start,
     read_weights,
     save_body,
+    weights_digest,
 )
 
 SPEC = make_spec(("hat", "helmet", "bare"), TINY_ANCHORS, (64, 64))
@@ -241,3 +242,15 @@ def test_body_computes_the_same_features(source, body, target):
     ]
     for a, b in zip(*(part.predict_on_batch(pixels) for part in features), strict=True):
         assert np.abs(a - b).max() < 0.02 * np.abs(a).max()
+
+
+def test_the_digest_tells_every_bit_and_nothing_else():
+    network, same = (build_network(SPEC, precision) for precision in ("float32", "mixed_bfloat16"))
+    same.set_weights(network.get_weights())
+    digest = weights_digest(network)
+    assert weights_digest(same) == digest  # whatever the arithmetic, weights are float32
+    layer = same.get_layer("conv_3_bn")
+    arrays = layer.get_weights()
+    arrays[1][0] = np.nextafter(arrays[1][0], np.float32(1))
+    layer.set_weights(arrays)
+    assert weights_digest(same) != digest

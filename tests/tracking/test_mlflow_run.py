@@ -59,10 +59,12 @@ def test_the_same_settings_give_the_same_numbers_to_the_bit(again, trained):
     for stage in ("frozen", "finetune"):
         name = f"evaluation/{stage}/evaluation.json"
         assert again.json(name) == trained.json(name)
+    assert again.json("result.json") == trained.json("result.json")  # with digests of the weights
 
 
 def test_the_server_has_artifacts_and_models(again, trained):
-    assert again.files() == trained.files()
+    files = [[f for f in run.files() if not f.startswith("source/")] for run in (again, trained)]
+    assert files[0] == files[1]  # the code may be changed here, and not in the clone
     models = again.client.search_logged_models(["0"])
     assert {model.name for model in models} == {FROZEN_MODEL, FINAL_MODEL}
     assert again.run.inputs.dataset_inputs[0].dataset.digest == (

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from contextlib import nullcontext
 from dataclasses import fields
 from types import SimpleNamespace
@@ -11,9 +9,8 @@ import mlflow.pyfunc
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from job_cases import PROJECT, Trained, as_arguments, fail_training, tiny_options
+from job_cases import PROJECT, as_arguments, fail_training, tiny_options
 from PIL import Image
-from server_cases import environment
 
 import train
 from yolo3.data.images import read_image
@@ -188,6 +185,7 @@ def plan(scenes, tmp_path, monkeypatch):
     monkeypatch.setattr(job, "_Job", Plan)
     monkeypatch.setattr(job, "_record_start", lambda *_: None)
     monkeypatch.setattr(job, "remove_checkpoints", lambda _: None)
+    monkeypatch.setattr(job.provenance, "log_result", lambda _: None)
     no_run = SimpleNamespace(info=SimpleNamespace(run_id="no-run"))
     monkeypatch.setattr(job.record, "open_run", lambda _: nullcontext(no_run))
 
@@ -295,34 +293,22 @@ def test_log_dir_and_registered_name(plan, tmp_path):
     assert planned.names == [(FROZEN_MODEL, ""), (FINAL_MODEL, "figures")]
 
 
-def test_train_py_alone_skips_a_stage_and_logs_float32(clone, scenes, tmp_path):
+def test_train_py_alone_skips_a_stage_and_logs_float32(alone, clone):
     """Without epochs the first stage is still evaluated and logged; bfloat16 trains the second."""
-    folder, commit = clone
-    options = tiny_options(scenes, tmp_path / "logs", precision="mixed_bfloat16")
-    options |= {"frozen_epochs": 0, "registered_model_name": "figures"}
-    done = subprocess.run(
-        [sys.executable, str(folder / "train.py"), *as_arguments(options)],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stderr
-    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    [run] = client.search_runs(["0"])
-    trained = Trained(run.info.run_id, done.stdout, options, f"sqlite:///{tmp_path}/mlflow.db")
-    assert run.info.status == "FINISHED"
-    assert run.data.tags["mlflow.source.git.commit"] == commit
+    trained = alone[1]
+    assert trained.run.info.status == "FINISHED"
+    assert trained.run.data.tags["mlflow.source.git.commit"] == clone[1]
     assert [step for step, _ in trained.history("loss")] == [1]
     assert [step for step, _ in trained.history("frozen_loss")] == [0]
-    assert {"frozen_AP50", "AP50"} <= set(run.data.metrics)
-    for name in (FROZEN_MODEL, FINAL_MODEL):
-        network = mlflow.keras.load_model(trained.model_folder(name))
+    assert {"frozen_AP50", "AP50"} <= set(trained.metrics)
+    models = trained.client.search_logged_models([trained.run.info.experiment_id])
+    assert {model.name for model in models} == {FROZEN_MODEL, FINAL_MODEL}
+    for model in models:
+        network = mlflow.keras.load_model(model.artifact_location)
         assert {layer.compute_dtype for layer in network.layers} == {"float32"}
         assert all(str(output.dtype) == "float32" for output in network.outputs)
-    [version] = client.search_model_versions("name='figures'")
-    assert version.run_id == run.info.run_id
+    [version] = trained.client.search_model_versions("name='figures'")
+    assert version.run_id == trained.run_id
 
 
 def test_mistakes_are_told_before_a_run_is_opened(scenes, base, tracking, tmp_path):

@@ -285,3 +285,32 @@ def anchors(count, **options):
     from yolo3.commands.anchors import make_anchors
 
     make_anchors(count=int(count), **options)
+
+
+@main.command(context_settings=DEFAULTS)
+@click.option("--run-id", required=True, help="Run to repeat, in MLFLOW_TRACKING_URI.")
+@click.option("--annotation-path", default="", help="Where the run's list lies now, if it moved.")
+@click.option("--val-annotation-path", default="", help="Where its list to validate on lies now.")
+@click.option("--weights-path", default="", help="Where the weights that it began with lie now.")
+@click.option(
+    "--environment",
+    default="auto",
+    type=click.Choice(["auto", "new", "present"]),
+    help="The present one if it holds every pin of the run's lock and a new one else; or say.",
+)
+@click.option(
+    "--threads",
+    default=0,
+    type=click.IntRange(0),
+    help="Threads to an operation in place of the run's; 0: the run's.",
+)
+@click.pass_context
+def reproduce(context, **options):
+    """Train again what a run recorded, log it as a new run, and compare the two.
+
+    Runs the code that the run recorded: name runs of servers that you trust.
+    Exit status: 0, identical; 1, differs; 2, could not be tried.
+    """
+    from yolo3.commands.reproduce import run_reproduce
+
+    context.exit(run_reproduce(**options))

@@ -61,6 +61,17 @@ def pictures_digest(pictures: Sequence[Picture]) -> str:
     return digest.hexdigest()
 
 
+def boxes_digest(picture: Picture) -> str:
+    """Digest a picture's boxes and their classes, as they were read."""
+    boxes = picture.boxes_xyxy.astype("<f4").tobytes()
+    return hashlib.sha256(boxes + picture.class_ids.astype("<i8").tobytes()).hexdigest()
+
+
+def picture_line(picture: Picture) -> str:
+    """Tell a picture in a line: digest of its file, digest of its boxes, where it is listed."""
+    return f"{picture.digest} {boxes_digest(picture)} {picture.source}"
+
+
 def log_pictures(pictures, class_names, source: Path, context: str) -> None:
     """Log pictures to the active run as a data set input."""
     counts = boxes_per_class(pictures, class_names)

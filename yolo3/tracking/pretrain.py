@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import keras
 import mlflow
 
 from yolo3.data.annotations import read_annotations, read_classes
@@ -20,9 +19,11 @@ from yolo3.network.model import build_network
 from yolo3.network.spec import make_spec, parse_input_size, read_anchors
 from yolo3.network.weights import NO_WEIGHTS, save_body
 from yolo3.scenes import PRETRAIN, write_dataset
+from yolo3.tracking import provenance
 from yolo3.tracking import run as record
 from yolo3.tracking.dataset import log_pictures, pictures_digest
 from yolo3.tracking.weights import start_from
+from yolo3.training.determinism import settle
 from yolo3.training.learner import Learner
 from yolo3.training.stages import Stage, run_stage
 from yolo3.training.validation import validate
@@ -68,7 +69,7 @@ def pretrain(settings: Settings) -> dict[str, float]:
     train, val = _scenes(settings)
     anchors_wh = read_anchors(record.find_file(settings.anchors_path))
     planned = make_spec(PRETRAIN.class_names, anchors_wh, input_wh)
-    keras.utils.set_random_seed(settings.seed)
+    settle(settings.seed)
     network = build_network(planned, settings.precision)
     start = start_from(network, planned, settings.weights_path)
     spec = start.spec
@@ -87,6 +88,7 @@ def pretrain(settings: Settings) -> dict[str, float]:
     with record.open_run() as run:
         record.log_settings(settings)
         record.log_lock()
+        provenance.log(settings)
         start.log()
         log_pictures(train, PRETRAIN.class_names, Path(settings.data), "training")
         log_pictures(val, PRETRAIN.class_names, Path(settings.data), "validation")

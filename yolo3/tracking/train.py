@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import keras
 import mlflow
 
 from yolo3.checks.checkup import Checkup, check_up
@@ -30,9 +29,10 @@ from yolo3.network.model import build_network
 from yolo3.network.postprocess import Thresholds
 from yolo3.network.spec import NetworkSpec, make_spec, parse_input_size, read_anchors
 from yolo3.network.weights import weights_digest
+from yolo3.tracking import provenance
 from yolo3.tracking import run as record
 from yolo3.tracking.check import log_check
-from yolo3.tracking.dataset import boxes_per_class, log_pictures, pictures_digest
+from yolo3.tracking.dataset import boxes_per_class, log_pictures, picture_line, pictures_digest
 from yolo3.tracking.journal import Journal
 from yolo3.tracking.models import log_once
 from yolo3.tracking.outage import asking_once, is_outage, patiently
@@ -45,6 +45,7 @@ from yolo3.tracking.resume import (
     upload_checkpoint,
 )
 from yolo3.tracking.weights import Start, start_from
+from yolo3.training import determinism
 from yolo3.training.checkpoint import FILE, StageState, read_checkpoint, write_checkpoint
 from yolo3.training.interrupt import Interrupted, stop_on_signals
 from yolo3.training.learner import Learner
@@ -78,6 +79,7 @@ class Settings:
     freeze: str
     precision: str
     registered_model_name: str
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def _train(settings, past: Past | None):
     _print_data(data, checkup)
     if past:
         past.check_data(data.digests)
-    keras.utils.set_random_seed(settings.seed)
+    determinism.settle(settings.seed, settings.threads)
     network = build_network(planned, settings.precision)
     standing = past.standing if past else None
     start = None if standing else start_from(network, planned, settings.weights_path)
@@ -235,6 +237,7 @@ class _Job:
         )
         self.run_stage(stage, "", FINAL_MODEL, settings.registered_model_name)
         self._patiently(partial(self._record_history, boundary))
+        self._patiently(partial(provenance.log_result, self.metrics))
         return self.metrics
 
     def run_stage(self, stage: Stage, prefix: str, model_name: str, registered_name: str = ""):
@@ -275,9 +278,11 @@ class _Job:
     def _log_stage(self, stage, model_name, registered_name="") -> Evaluation:
         """Evaluate the detector that the learner is now; log the report and the model."""
         network = as_float32(self.learner.network)  # what is logged is what is measured
+        provenance.log_weights(stage.name, network)
         evaluation = evaluate_detector(Detector(network, self.spec), self.data.val)
 
         def log():
+            provenance.log_weights(stage.name, network)
             record.log_report(evaluation, f"evaluation/{stage.name}")
             self._log_model(network, evaluation, model_name, registered_name)
 
@@ -372,6 +377,7 @@ def _record_start(
     """
     record.log_settings(settings)
     record.log_lock()
+    provenance.log(settings)
     start.log()
     fit = log_check(checkup, settings.annotation_path)
     mlflow.log_text(start.spec.to_json(), "network.json")
@@ -383,9 +389,7 @@ def _record_start(
     journal.log({f"data_{kind}": n for kind, n in data.findings.counts.items()} | fit)
     record.log_text_lines(_data_lines(data), "data.txt")
     for name, pictures in (("training", data.train), ("validation", data.val)):
-        record.log_text_lines(
-            (f"{picture.digest} {picture.source}" for picture in pictures), f"pictures/{name}.txt"
-        )
+        record.log_text_lines(map(picture_line, pictures), f"pictures/{name}.txt")
 
 
 def _data_lines(data: Data) -> list[str]:

@@ -106,7 +106,7 @@ def start_from(network: keras.Model, spec: NetworkSpec, weights_path: str) -> St
 def _load(network, spec, weights_path):
     if weights_path == NO_WEIGHTS:
         return Start(weights_path, spec, random_start(network))
-    with _located(weights_path) as file:
+    with located(weights_path) as file:
         weights = read_file(file, network)
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -116,7 +116,7 @@ def _load(network, spec, weights_path):
 
 
 @contextmanager
-def _located(weights_path: str) -> Iterator[Path]:
+def located(weights_path: str) -> Iterator[Path]:
     """Find the file that is meant; what is downloaded of a logged model is removed afterwards."""
     if not weights_path:
         raise WeightsError("weights_path is empty; weights_path=none trains from random weights")
