@@ -45,6 +45,7 @@ CODE_FILES = (
     "network/__init__.py",
     "network/boxes.py",
     "network/grid.py",
+    "network/keras_file.py",
     "network/owners.py",
     "network/postprocess.py",
     "network/spec.py",

@@ -20,6 +20,7 @@ from PIL import Image
 
 from yolo3.data.images import ImageError, read_image
 from yolo3.detector.detector import Detector, Prepared
+from yolo3.network.keras_file import load_network
 from yolo3.network.postprocess import Detections, Thresholds
 from yolo3.network.spec import NetworkSpec
 
@@ -46,11 +47,24 @@ def write_settings(folder: Path, spec: NetworkSpec, thresholds: Thresholds) -> N
 
 
 def read_detector(folder: Path) -> Detector:
-    """Read a detector from the data folder of a logged model."""
-    settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-    spec = NetworkSpec.from_json(json.dumps(settings["network"]))
-    network = keras.saving.load_model(folder / NETWORK_FILE, compile=False)
-    return Detector(network, spec, thresholds=Thresholds(**settings["thresholds"]))
+    """Read a detector from the data folder of a logged model; ValueError where it is damaged."""
+    network, spec, thresholds = read_parts(folder)
+    return Detector(network, spec, thresholds=thresholds)
+
+
+def read_parts(folder: Path) -> tuple[keras.Model, NetworkSpec, Thresholds]:
+    """Read what a detector is made of; ValueError for what `save_detector` did not write."""
+    spec, thresholds = _read_settings(folder / SETTINGS_FILE)
+    return load_network(folder / NETWORK_FILE), spec, thresholds
+
+
+def _read_settings(path: Path) -> tuple[NetworkSpec, Thresholds]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        spec = NetworkSpec.from_json(json.dumps(settings["network"]))
+        return spec, Thresholds(**settings["thresholds"])
+    except (OSError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path.name} cannot be read: {error!r}") from error
 
 
 class PictureModel:

@@ -115,6 +115,6 @@ def _mask_beside(file):
             try:
                 fields = json.loads(found.read_text("utf-8"))
                 return NetworkSpec.from_json(json.dumps(fields.get("network", fields))).mask
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
+            except (AttributeError, RecursionError, ValueError) as error:
                 raise WeightsError(f"{found}: is no spec of a network: {error}") from error
     return None
