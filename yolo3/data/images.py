@@ -7,6 +7,7 @@ picture as a viewer shows it, x to the right and y down from its top left corner
 """
 
 import io
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+MAX_BYTES = 1 << 29  # of a file: what MAX_PIXELS take without compression, and more
 MAX_PIXELS = 100_000_000  # a decoded picture takes 4 bytes per pixel, a turned one twice that
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF")
 BAR_GREY = 128
@@ -142,8 +144,25 @@ def letterbox(image: Image.Image, network_wh: tuple[int, int]) -> tuple[np.ndarr
     return pixels, box
 
 
+def read_picture_bytes(path: Path) -> bytes:
+    """Read the file of a picture; raises ImageError for what is no file, or too large a one."""
+    with _explained():
+        try:
+            if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+                raise ImageError("is a pipe or a device, expected a picture")  # it may never end
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except (FileNotFoundError, IsADirectoryError, PermissionError):
+            raise
+        except OSError as error:
+            raise ImageError(f"cannot be opened ({error.strerror})") from error
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"has more than {MAX_BYTES >> 20} MiB, save it smaller")
+    return data
+
+
 def _bytes_of(source: bytes | Path) -> bytes:
-    data = source.read_bytes() if isinstance(source, Path) else bytes(source)
+    data = read_picture_bytes(source) if isinstance(source, Path) else bytes(source)
     if not data:
         raise ImageError("is empty (0 bytes)")
     return data

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from yolo3.data.images import ImageError, Stored, read_image, stored_as
+from yolo3.data.images import ImageError, Stored, read_image, read_picture_bytes, stored_as
 from yolo3.data.likeness import fingerprint
 
 SHOWN = 20  # problems or findings that are spelled out; the rest are counted
@@ -190,14 +190,12 @@ def _look_at_all(entries: Sequence[Entry]) -> list[_Look | ImageError]:
 
 def _look_at(path: Path) -> _Look | ImageError:
     try:
-        data = path.read_bytes()
+        data = read_picture_bytes(path)
         image = read_image(data)
         digest = hashlib.sha256(data).hexdigest()
         return _Look(image.size, digest, fingerprint(image), stored_as(data))
     except ImageError as error:
         return error
-    except OSError as error:
-        return ImageError(f"cannot be opened ({error.strerror})")
 
 
 def _size_finding(entry: Entry, size_wh: tuple[int, int]) -> list[tuple[str, str]]:

@@ -328,7 +328,7 @@ class _Seeker:
         bases = [home / PICTURES, root / PICTURES, home / "images", root / "images", *hints]
         nested = [place for base in bases for place in (base / below, base)]
         folders = dict.fromkeys([*nested, xml.parent, home])
-        return [place for place in folders if place.is_dir()]
+        return [place for place in folders if os.path.isdir(place)]
 
     def _listing(self, folder: Path) -> dict[str, list[Path]]:
         if folder not in self._listed:

@@ -43,14 +43,26 @@ def open_source(source: Path) -> YoloSource:
     return YoloSource(DataFolder(source), source, config, path or source / DATA_FILES[0])
 
 
+class _PlainLoader(yaml.BaseLoader):
+    """Read texts, lists and dicts; no aliases, of which a few lines can make billions of texts."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem_mark=mark, note="has an alias (*), write it out")
+        return super().compose_node(parent, index)
+
+
 def _config(path: Path) -> dict[str, object]:
     """Read data.yaml; every scalar stays text, so that a class called 'yes' or 010 stays that."""
     try:
-        config = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
+        config = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_PlainLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise DataError(f"{path}{line}: is not YAML") from None
+        raise DataError(f"{path}{line}: {getattr(error, 'note', '') or 'is not YAML'}") from None
+    except RecursionError:
+        raise DataError(f"{path}: is not YAML, or nested too deeply") from None
     except UnicodeDecodeError:
         raise DataError(f"{path}: is not UTF-8 text, save it as UTF-8") from None
     except OSError as error:
@@ -101,7 +113,7 @@ def _names_of(config: dict[str, object], path: Path) -> tuple[str, ...]:
             raise DataError(f"{path}: names the classes {told}, expected 0, 1, 2, …")
         names = [names[number] for number in wanted]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DataError(f"{path}: has names {names!r}, expected a list of texts")
+        raise DataError(f"{path}: has names {str(names)[:200]}, expected a list of texts")
     stripped = tuple(name.strip() for name in names)
     check_names(stripped, path)
     if count not in (None, "", str(len(stripped))):

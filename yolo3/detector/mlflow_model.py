@@ -10,6 +10,7 @@ Nothing is pickled, and nothing in it names the machine that saved it.
 
 import base64
 import io
+import os
 import platform
 import shutil
 import tempfile
@@ -45,6 +46,7 @@ CODE_FILES = (
     "network/__init__.py",
     "network/boxes.py",
     "network/grid.py",
+    "network/keras_file.py",
     "network/owners.py",
     "network/postprocess.py",
     "network/spec.py",
@@ -150,7 +152,7 @@ def load_detector(model: str | Path) -> Detector:
     Raises ModelError when there is none, or it is another kind of model.
     """
     uri = str(model)
-    if Path(uri).is_dir():
+    if os.path.isdir(uri):
         return _read_folder(Path(uri), uri)
     with tempfile.TemporaryDirectory() as temporary:
         return _read_folder(_download(uri, temporary), uri)

@@ -7,6 +7,7 @@ below it, needs training code.
 import base64
 import binascii
 import json
+import os
 import threading
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,7 @@ from PIL import Image
 
 from yolo3.data.images import ImageError, read_image
 from yolo3.detector.detector import Detector, Prepared
+from yolo3.network.keras_file import load_network
 from yolo3.network.postprocess import Detections, Thresholds
 from yolo3.network.spec import NetworkSpec
 
@@ -27,6 +29,11 @@ IMAGE = "image"
 SETTINGS_FILE = "detector.json"
 NETWORK_FILE = "model.keras"
 
+MAX_PICTURE_BYTES = 1 << 25  # 32 MiB of a picture's file; its pixels are limited too, see `images`
+MAX_REQUEST_BYTES = 1 << 26  # of all pictures in one request to a server, as they came
+MAX_REQUEST_ROWS = 1000
+
+_SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # what MLflow's server sets for its own process
 _DECODING = threading.BoundedSemaphore(2)  # the largest picture takes some 800 MB while it is read
 
 
@@ -46,11 +53,24 @@ def write_settings(folder: Path, spec: NetworkSpec, thresholds: Thresholds) -> N
 
 
 def read_detector(folder: Path) -> Detector:
-    """Read a detector from the data folder of a logged model."""
-    settings = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-    spec = NetworkSpec.from_json(json.dumps(settings["network"]))
-    network = keras.saving.load_model(folder / NETWORK_FILE, compile=False)
-    return Detector(network, spec, thresholds=Thresholds(**settings["thresholds"]))
+    """Read a detector from the data folder of a logged model; ValueError where it is damaged."""
+    network, spec, thresholds = read_parts(folder)
+    return Detector(network, spec, thresholds=thresholds)
+
+
+def read_parts(folder: Path) -> tuple[keras.Model, NetworkSpec, Thresholds]:
+    """Read what a detector is made of; ValueError for what `save_detector` did not write."""
+    spec, thresholds = _read_settings(folder / SETTINGS_FILE)
+    return load_network(folder / NETWORK_FILE), spec, thresholds
+
+
+def _read_settings(path: Path) -> tuple[NetworkSpec, Thresholds]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        spec = NetworkSpec.from_json(json.dumps(settings["network"]))
+        return spec, Thresholds(**settings["thresholds"])
+    except (OSError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path.name} cannot be read: {error!r}") from error
 
 
 class PictureModel:
@@ -67,17 +87,28 @@ class PictureModel:
         Returns, on the table's index: `detections` (lists of label, class_id, score and xmin, ymin,
         xmax, ymax in pixels of the picture as a viewer shows it), `width`, `height` (0 where the
         picture cannot be read) and `error` ('' where it can).
-        Raises MlflowException (BAD_REQUEST) for params out of range.
+        Raises MlflowException (BAD_REQUEST) for params out of range, for a table without that
+        column, and in a server for a request that is too large.
         """
         try:
-            thresholds = self.detector.choose(**(params or {}))
-        except (TypeError, ValueError) as error:
+            _check_table(table)
+            thresholds = self._choose(params or {})
+        except ValueError as error:
             raise MlflowException(str(error), error_code=BAD_REQUEST) from error
         values = iter(table[IMAGE])
         rows = []
         while batch := list(islice(values, self.detector.batch_size)):
             rows.extend(self._detect(batch, thresholds))
         return _table(rows, table.index)
+
+    def _choose(self, params: dict) -> Thresholds:
+        known = vars(self.detector.thresholds)
+        if unknown := set(params) - set(known):
+            raise ValueError(
+                f"params has {', '.join(map(repr, sorted(unknown, key=str)))}, expected some of"
+                f" {', '.join(known)}"
+            )
+        return self.detector.choose(**params)
 
     def _detect(self, values: list, thresholds: Thresholds) -> list[dict]:
         read = [self._read(value) for value in values]
@@ -103,21 +134,45 @@ class PictureModel:
             return f"image {error}"
 
 
+def _check_table(table: pd.DataFrame) -> None:
+    """Raise ValueError for what is no table of pictures, or more than a server takes at once."""
+    if not isinstance(table, pd.DataFrame) or list(table.columns).count(IMAGE) != 1:
+        raise ValueError(f"expected a table with one column {IMAGE!r}")
+    if not os.environ.get(_SERVING):
+        return
+    if len(table) > MAX_REQUEST_ROWS:
+        raise ValueError(f"the request has {len(table):,} pictures, at most {MAX_REQUEST_ROWS:,}")
+    size = sum(len(value) for value in table[IMAGE] if isinstance(value, (str, bytes)))
+    if size > MAX_REQUEST_BYTES:
+        raise ValueError(
+            f"the request's pictures have {size:,} bytes, at most {MAX_REQUEST_BYTES:,}"
+        )
+
+
 def picture_bytes(value) -> bytes:
     """Take the bytes of a picture file from base64 text, a data URL or bytes; else ImageError."""
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
+        return _not_too_long(bytes(value), 1)
     if value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA:
         raise ImageError("is missing (null)")
     if not isinstance(value, str):
         raise ImageError(f"is a {type(value).__name__}, expected base64 text of a picture file")
     if not value.strip():
         raise ImageError("is empty (0 bytes)")
+    _not_too_long(value, 3 / 4)
     text = value.partition(",")[2] if value.lstrip()[:5].lower() == "data:" else value
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise ImageError("is not base64 text of a picture file") from error
+
+
+def _not_too_long(value, bytes_each: float):
+    """Return bytes, or a text that is not decoded yet; ImageError where there is too much of it."""
+    if len(value) * bytes_each > MAX_PICTURE_BYTES:
+        size = int(len(value) * bytes_each)
+        raise ImageError(f"has {size:,} bytes, at most {MAX_PICTURE_BYTES:,}: save it smaller")
+    return value
 
 
 def as_objects(detections: Detections, class_names: tuple[str, ...]) -> list[dict]:

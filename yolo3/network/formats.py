@@ -1,6 +1,7 @@
 """Every format of weights, told apart by name and content, read into arrays by layer."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def read_file(path: Path, network: keras.Model) -> Weights:
     Raises WeightsError when there is no such file, or it is of no known format, or damaged.
     """
     file = Path(path)
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise WeightsError(f"{path}: no such file; weights_path=none trains from random weights")
     name = file.name.lower()
     darknet = name.endswith(".weights") or PARTIAL_NAME.search(name)
@@ -115,6 +116,6 @@ def _mask_beside(file):
             try:
                 fields = json.loads(found.read_text("utf-8"))
                 return NetworkSpec.from_json(json.dumps(fields.get("network", fields))).mask
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
+            except (AttributeError, RecursionError, ValueError) as error:
                 raise WeightsError(f"{found}: is no spec of a network: {error}") from error
     return None

@@ -7,49 +7,43 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from yolo3.network.keras_file import check_arrays, objects_in
 from yolo3.network.weights import Arrays, WeightsError
 
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a file for reading; WeightsError where it is no HDF5 file, or a damaged one."""
+    """Open a file for reading; WeightsError where it is no HDF5 file, or a damaged one.
+
+    So it is for a file that leads to another one: reading that would carry its contents into the
+    model.
+    """
     try:
         with h5py.File(path, "r") as file:
+            check_arrays(file)
             yield file
     except WeightsError:
         raise
-    except (OSError, RuntimeError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except Exception as error:  # h5py raises many kinds for a damaged file
         raise WeightsError(f"{path}: is no HDF5 file of weights, or damaged: {error}") from error
 
 
 def read_array(group: h5py.Group, name: str) -> np.ndarray:
-    """Read one array as float32.
-
-    Raises WeightsError for a link and for numbers kept in another file: reading them would carry
-    another file's contents into the model; and for numbers that are not floating point.
-    """
+    """Read one array as float32; WeightsError for numbers that are not floating point."""
     dataset = member(group, name)
     where = f"{group.file.filename}: {group.name}/{name}"
     if not isinstance(dataset, h5py.Dataset):
         raise WeightsError(f"{where} is no array")
-    if dataset.external or dataset.is_virtual:
-        raise WeightsError(f"{where} keeps its numbers in another file, which is not read")
     if dataset.dtype.kind != "f":
         raise WeightsError(f"{where} holds {dataset.dtype}, expected floating point")
     return np.asarray(dataset, np.float32)
 
 
 def member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
-    """Get a member of a group by its path, through no link that leads elsewhere."""
-    found = group
-    for part in name.strip("/").split("/"):
-        link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
-        if link is None:
-            raise WeightsError(f"{group.file.filename}: {group.name} has no member {name}")
-        if not isinstance(link, h5py.HardLink):
-            raise WeightsError(f"{group.file.filename}: {name} is a link, which is not followed")
-        found = found[part]
-    return found
+    """Get a member of a group by its path."""
+    if name.strip("/") not in group:
+        raise WeightsError(f"{group.file.filename}: {group.name} has no member {name}")
+    return group[name.strip("/")]
 
 
 def is_keras_3(file: h5py.File) -> bool:
@@ -77,11 +71,8 @@ def read_keras_3(file: h5py.File) -> Arrays:
     return arrays
 
 
-def _layers(group):
+def _layers(file):
     """Walk over the groups that hold a group `vars`."""
-    for name in group:
-        found = member(group, name)
-        if isinstance(found, h5py.Group) and name != "optimizer":
-            if "vars" in found:
-                yield found
-            yield from _layers(found)
+    for found in objects_in(file, leave_out="optimizer"):
+        if isinstance(found, h5py.Group) and "vars" in found:
+            yield found

@@ -12,6 +12,9 @@ MASKS = {
 }
 """Anchors of each scale, coarse (stride 32) first, by the number of anchors: each has one owner."""
 
+MAX_SIDE = 4096
+"""Pixels of the network's input: a larger one needs gigabytes for its first layer alone."""
+
 
 @dataclass(frozen=True)
 class NetworkSpec:
@@ -57,6 +60,8 @@ class NetworkSpec:
         for side in self.input_wh:
             if side < unit or side % unit:
                 raise ValueError(f"input_size must be a multiple of {unit}, got {side}")
+            if side > MAX_SIDE:
+                raise ValueError(f"input_size must be at most {MAX_SIDE}, got {side}")
 
     @property
     def grids_hw(self) -> tuple[tuple[int, int], ...]:
@@ -74,15 +79,38 @@ class NetworkSpec:
 
     @classmethod
     def from_json(cls, text: str) -> "NetworkSpec":
-        """Read what `to_json` wrote."""
-        fields = json.loads(text)
-        return cls(
-            class_names=tuple(fields["class_names"]),
-            anchors_wh=tuple((float(w), float(h)) for w, h in fields["anchors_wh"]),
-            mask=tuple(tuple(anchors) for anchors in fields["mask"]),
-            input_wh=(fields["input_wh"][0], fields["input_wh"][1]),
-            strides=tuple(fields.get("strides", ())),  # none in files of before cfgs were read
-        )
+        """Read what `to_json` wrote; raises ValueError for anything else."""
+        try:
+            fields = json.loads(text)
+            width, height = fields["input_wh"]
+            return cls(
+                class_names=tuple(_text(name) for name in fields["class_names"]),
+                anchors_wh=tuple((_size(w), _size(h)) for w, h in fields["anchors_wh"]),
+                mask=tuple(tuple(map(_whole, anchors)) for anchors in fields["mask"]),
+                input_wh=(_whole(width), _whole(height)),
+                # none in files of before cfgs were read
+                strides=tuple(map(_whole, fields.get("strides", ()))),
+            )
+        except (AttributeError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"expected what the project writes, got {error!r}") from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected the name of a class, got {value!r}")
+    return value
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"expected a whole number, got {value!r}")
+    return value
+
+
+def _size(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e5:
+        raise ValueError(f"expected a size in pixels, got {value!r}")
+    return float(value)
 
 
 def make_spec(class_names, anchors_wh, input_wh) -> NetworkSpec:

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from yolo3.network.keras_file import load_network
 from yolo3.network.model import build_network, output_layers
 from yolo3.network.spec import NetworkSpec
 
@@ -74,9 +75,9 @@ def read_weights(path: Path) -> Arrays:
     Raises WeightsError when it is none that Keras loads in safe mode.
     """
     try:
-        model = keras.models.load_model(Path(path), compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises many kinds for a damaged file
-        raise WeightsError(f"{path}: Keras cannot load it: {error}") from error
+        model = load_network(Path(path))
+    except ValueError as error:
+        raise WeightsError(f"{path}: {error}") from error
     return {
         layer.name: [np.asarray(array, np.float32) for array in layer.get_weights()]
         for layer in model.layers

@@ -1,6 +1,7 @@
 """What a training starts from: found, loaded, told, and recorded in its run."""
 
 import hashlib
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -125,7 +126,7 @@ def located(weights_path: str) -> Iterator[Path]:
     elif URI.match(weights_path):
         with tempfile.TemporaryDirectory() as temporary:
             yield _in_model(_download(weights_path, temporary), weights_path)
-    elif find_file(weights_path).is_dir():
+    elif os.path.isdir(find_file(weights_path)):
         yield _in_model(find_file(weights_path), weights_path)
     else:
         yield find_file(weights_path)

@@ -4,6 +4,7 @@ The keys, their defaults and the arithmetic of shapes are Darknet's (its `parser
 `make_…_layer`), the networks those of Redmon and Farhadi, "YOLOv3" (2018).
 """
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,12 +24,16 @@ from yolo3.network.darknet.layers import (
     pooled,
 )
 from yolo3.network.darknet.sections import CfgError, Section, read_sections
-from yolo3.network.spec import NetworkSpec
+from yolo3.network.keras_file import MAX_NUMBERS
+from yolo3.network.spec import MAX_SIDE, NetworkSpec
 
 OTHER_NAMES = {"network": "net", "conv": "convolutional", "max": "maxpool"}
 
 TRAINING_KEYS = ("learning_rate", "stopbackward", "onlyforward", "dont_update", "train_only_bn")
 """Options of any layer that only Darknet's training reads."""
+
+MAX_LAYERS = 500
+"""More than any published network has; Keras follows a network by recursion."""
 
 YOLO_TRAINING_KEYS = (
     *("jitter", "resize", "random", "max", "map", "ignore_thresh", "truth_thresh"),
@@ -48,6 +53,12 @@ def read_cfg(path: Path) -> Cfg:
     height, width, channels = (net.integer(key, least=1) for key in ("height", "width", "channels"))
     if channels != 3:
         raise net.error(f"[net] has channels={channels}, expected 3 (RGB)", "channels")
+    for key, side in (("width", width), ("height", height)):
+        if side > MAX_SIDE:
+            raise net.error(f"[net] has {key}={side}, expected at most {MAX_SIDE}", key)
+    if len(sections) > MAX_LAYERS:
+        text = f"the network has {len(sections)} layers, expected at most {MAX_LAYERS}"
+        raise sections[MAX_LAYERS].error(text)
     reading = _Reading((height, width, channels), [])
     for section in sections:
         reader = _READERS.get(section.kind)
@@ -57,7 +68,7 @@ def read_cfg(path: Path) -> Cfg:
             raise section.error(text)
         section.ignore(TRAINING_KEYS)
         section.neutral(dontload=0, dontloadscales=0)
-        reading.layers.append(reader(section, reading))
+        reading.add(section, reader(section, reading))
         section.finish()
     cfg = Cfg(str(path), (width, height), tuple(reading.layers))
     return _with_output_names(_checked(cfg, net))
@@ -101,6 +112,21 @@ class _Reading:
 
     picture: Shape
     layers: list[Layer]
+    numbers: int = 0  # of all weights
+
+    def add(self, section: Section, layer: Layer) -> None:
+        """Keep a layer; CfgError for one that no machine would hold."""
+        inputs = [self.shape(number) for number in layer.inputs]
+        if isinstance(layer, Convolution):
+            self.numbers += layer.numbers
+            rows, columns, channels = inputs[0]
+            padded = (rows + 2 * layer.padding, columns + 2 * layer.padding, channels)
+            inputs.append(padded)
+        largest = max(self.numbers, *(math.prod(shape) for shape in (*inputs, layer.shape)))
+        if largest > MAX_NUMBERS:
+            text = f"[{section.kind}] makes the network too large, {largest:,} numbers"
+            raise section.error(f"{text}, expected at most {MAX_NUMBERS:,}")
+        self.layers.append(layer)
 
     def shape(self, number: int) -> Shape:
         return self.picture if number < 0 else self.layers[number].shape

@@ -1,9 +1,12 @@
 """The text of a `.cfg`: sections of `key=value`, each value checked where it stands."""
 
-import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+
+_WHOLE = re.compile(r"[+-]?\d{1,9}")
+MOST = 99_999
+"""No number of a network is larger; what is, makes a network that no machine holds."""
 
 
 class CfgError(ValueError):
@@ -36,9 +39,9 @@ class Section:
     def integer(self, key: str, default: int | None = None, least: int = 0) -> int:
         """Read a whole number; without a default the option must be there."""
         text = self._text(key, default)
-        if not re.fullmatch(r"[+-]?\d+", text) or int(text) < least:
-            expected = f"a whole number from {least}"
-            raise self.error(f"[{self.kind}] has {key}={text}, expected {expected}", key)
+        if not _WHOLE.fullmatch(text) or not least <= int(text) <= MOST:
+            expected = f"a whole number from {least} to {MOST}"
+            raise self.error(f"[{self.kind}] has {key}={text[:40]}, expected {expected}", key)
         return int(text)
 
     def flag(self, key: str) -> bool:
@@ -56,8 +59,8 @@ class Section:
     def integers(self, key: str, default: str | None = None) -> tuple[int, ...]:
         """Read whole numbers between commas, at least one."""
         words = self._words(key, default)
-        if not words or not all(re.fullmatch(r"[+-]?\d+", word) for word in words):
-            shown = self._text(key, default)
+        if not words or not all(map(_WHOLE.fullmatch, words)):
+            shown = self._text(key, default)[:200]
             raise self.error(f"[{self.kind}] has {key}={shown}, expected whole numbers", key)
         return tuple(int(word) for word in words)
 
@@ -68,8 +71,9 @@ class Section:
             numbers = [float(word) for word in words]
         except ValueError:
             numbers = []
-        if not numbers or len(numbers) % 2 or not all(0 < n < math.inf for n in numbers):
-            text = f"[{self.kind}] has {key}={self._text(key, None)}, expected positive w,h, w,h, …"
+        if not numbers or len(numbers) % 2 or not all(0 < n < 1e5 for n in numbers):
+            shown = self._text(key, None)[:200]
+            text = f"[{self.kind}] has {key}={shown}, expected positive w,h, w,h, … in pixels"
             raise self.error(text, key)
         return tuple(zip(numbers[0::2], numbers[1::2], strict=True))
 
