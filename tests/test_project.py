@@ -22,6 +22,7 @@ ENTRY_POINTS = {
     "main": train.main,
     "pretrain": commands.commands["pretrain"],
     "evaluate": commands.commands["evaluate"],
+    "promote": commands.commands["promote"],
 }
 MAIN_PARAMETERS = {
     "annotation_path": "voc/list_master.txt",
