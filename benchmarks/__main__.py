@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from benchmarks.machine import describe
+from yolo3.evaluation.machine import describe
 
 
 @click.command(context_settings={"show_default": True})

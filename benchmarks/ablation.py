@@ -23,12 +23,12 @@ import click
 import keras
 from keras import ops
 
-from benchmarks.machine import describe
 from yolo3.data.augmentation import Augmentation
 from yolo3.data.batches import Batches
 from yolo3.data.splits import split_pictures
 from yolo3.data.voc import read_voc
 from yolo3.detector.detector import Detector
+from yolo3.evaluation.machine import describe
 from yolo3.network import loss, model
 from yolo3.network.formats import read_file
 from yolo3.network.grid import encode

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.machine import describe
+from yolo3.evaluation.machine import describe
 
 LEAST_SCORE = 1e-4
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.machine import describe
+from yolo3.evaluation.machine import describe
 
 
 @click.command(context_settings={"show_default": True, "ignore_unknown_options": True})

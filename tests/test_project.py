@@ -23,6 +23,7 @@ ENTRY_POINTS = {
     "pretrain": commands.commands["pretrain"],
     "evaluate": commands.commands["evaluate"],
     "reproduce": commands.commands["reproduce"],
+    "promote": commands.commands["promote"],
 }
 MAIN_PARAMETERS = {
     "annotation_path": "voc/list_master.txt",

@@ -11,7 +11,7 @@ from yolo3.data.annotations import read_annotations, read_classes
 
 COMMANDS = (
     *("anchors", "annotations", "check", "convert"),
-    *("detect", "evaluate", "pretrain", "reproduce", "sample"),
+    *("detect", "evaluate", "pretrain", "promote", "reproduce", "sample"),
 )
 
 
@@ -88,6 +88,9 @@ def test_voc_folders_become_lists(scenes, tmp_path):
         (("detect", "--model", "m", "--input", "nowhere", "--output", "x"), "does not exist"),
         (("evaluate",), "Missing option '--model'"),
         (("pretrain", "--epochs", 0), "Invalid value for '--epochs'"),
+        (("promote", "--annotation-path", "list.txt"), "Missing option '--name'"),
+        (("promote", "--name", "detector"), "Missing option '--annotation-path'"),
+        (("promote", "--force", "perhaps"), "Invalid value for '--force'"),
         (("train",), "No such command 'train'"),
     ],
 )

@@ -62,6 +62,38 @@ def test_the_same_settings_give_the_same_numbers_to_the_bit(again, trained):
     assert again.json("result.json") == trained.json("result.json")  # with digests of the weights
 
 
+def test_a_model_is_promoted_through_the_server(again, clone, scenes, tmp_path):
+    client = again.client
+    client.create_registered_model("detector")
+    for model in client.search_logged_models(["0"]):
+        client.create_model_version("detector", model.model_uri, again.run_id)
+    client.set_registered_model_alias("detector", "champion", "1")
+    given = {"name": "detector", "annotation_path": scenes.every, "min_boxes": 5, "force": "true"}
+    done = subprocess.run(
+        [sys.executable, "-m", "mlflow", "run", clone[0].as_uri(), "-v", clone[1], "-e", "promote"]
+        + [word for name, value in given.items() for word in ("-P", f"{name}={value}")]
+        + ["--env-manager", "local"],
+        cwd=tmp_path,
+        env=environment(MLFLOW_TRACKING_URI=again.store),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout
+    aliases = client.get_registered_model("detector").aliases
+    assert {alias: str(number) for alias, number in aliases.items()} == {
+        "champion": "2",
+        "previous": "1",
+    }
+    [run] = client.search_runs(["0"], "tags.`promotion.name` = 'detector'")
+    promoted = Trained(run.info.run_id, done.stdout, given, again.store)
+    assert promoted.files() == ["comparison.html", "comparison.json"]
+    told = promoted.json("comparison.json")
+    assert told["force"] and told["challenger"]["pictures_seen_in_training"] == 8
+    assert client.get_model_version("detector", "2").tags["promoted_by_run"] == run.info.run_id
+
+
 def test_the_server_has_artifacts_and_models(again, trained):
     files = [[f for f in run.files() if not f.startswith("source/")] for run in (again, trained)]
     assert files[0] == files[1]  # the code may be changed here, and not in the clone

@@ -66,6 +66,12 @@ figure { margin: 0; background: var(--card); border: 1px solid var(--line); bord
 svg.shot { display: block; width: 100%; height: 220px; background: var(--mat); }
 figcaption { padding: 8px 12px 10px; font-size: 13px; line-height: 1.4; color: var(--soft);
   overflow-wrap: anywhere; }
+.wide { grid-template-columns: repeat(auto-fill, minmax(440px, 1fr)); }
+td > .chip { margin-left: 0; }
+img.shot { display: block; width: 100%; height: 240px; object-fit: contain;
+  background: var(--mat); }
+svg.span { width: 200px; height: 22px; display: block; }
+.beneath { display: block; font-size: 12px; color: var(--soft); }
 svg.shot path, svg.shot circle { fill: none; vector-effect: non-scaling-stroke; }
 .casing { stroke: #ffffff; stroke-opacity: 0.75; stroke-width: 4.5; }
 .other { stroke: #0072b2; stroke-width: 2; }

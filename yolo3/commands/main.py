@@ -56,6 +56,64 @@ def evaluate(model, annotation_path, classes_path, output):
 
 
 @main.command(context_settings=DEFAULTS)
+@click.option("--name", required=True, help="Registered model.")
+@click.option(
+    "--challenger",
+    default="",
+    help="Version, alias or URI that wants to be champion; the newest version if empty.",
+)
+@click.option("--annotation-path", required=True, help="List to compare on, unseen in training.")
+@click.option(
+    "--classes-path", default="", help="Names of the list's class ids; the models' own if empty."
+)
+@click.option(
+    "--tolerance", default=0.01, type=click.FloatRange(0, 1), help="AP50 that may be lost."
+)
+@click.option(
+    "--class-tolerance", default=0.05, type=click.FloatRange(0, 1), help="The same of one class."
+)
+@click.option(
+    "--min-boxes",
+    default=20,
+    type=click.IntRange(1),
+    help="A class with fewer boxes in the list is told, not judged.",
+)
+@click.option(
+    "--latency-factor",
+    default=1.5,
+    type=click.FloatRange(0, min_open=True),
+    help="How many times as long as the champion it may take for a picture.",
+)
+@click.option(
+    "--floor",
+    default=0.1,
+    type=click.FloatRange(0, 1),
+    help="AP50 that is asked where there is no champion yet.",
+)
+@click.option(
+    "--resamples", default=2000, type=click.IntRange(100), help="Of the bootstrap over pictures."
+)
+@click.option("--seed", default=1, type=click.IntRange(0), help="Of the bootstrap.")
+@click.option(
+    "--force",
+    is_flag=False,
+    flag_value="true",
+    default="false",
+    type=click.Choice(["true", "false"]),
+    help="Move the alias whatever the comparison says; recorded.",
+)
+@click.pass_context
+def promote(context, **options):
+    """Make a version of a registered model its champion, if it is not worse than the present one.
+
+    Exit status: 0, it is champion; 1, refused, the alias stays; 2, nothing could be compared.
+    """
+    from yolo3.commands.promote import run_promote
+
+    context.exit(run_promote(**options))
+
+
+@main.command(context_settings=DEFAULTS)
 @click.option("--count", default=150, type=click.IntRange(1), help="Number of pictures.")
 @click.option(
     "--output",

@@ -36,6 +36,15 @@ class Candidates:
 
 
 @dataclass(frozen=True)
+class ClassMatches:
+    """The detections of one class in all pictures by falling score, and its true boxes."""
+
+    pictures: np.ndarray  # (N,) index of the picture of each
+    hits: np.ndarray  # (N,) bool
+    truth_counts: np.ndarray  # (P,) true boxes in each picture
+
+
+@dataclass(frozen=True)
 class AveragePrecision:
     """What COCO's protocol says of one set of detections.
 
@@ -104,13 +113,11 @@ def average_precision(
     medium and large (over 96x96 pixels) boxes. Raises ValueError where the two differ in length.
     Source: COCO detection evaluation, https://cocodataset.org/#detection-eval.
     """
-    if len(truths) != len(detections):
-        raise ValueError(
-            f"expected detections of {len(truths)} pictures, got those of {len(detections)}"
-        )
+    _check_lengths(truths, detections)
     thresholds = tuple(iou_thresholds)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints as it goes
-        protocol = _run_protocol(truths, detections, class_count, thresholds, by_size)
+        protocol = _evaluated(truths, detections, class_count, thresholds, by_size)
+        protocol.accumulate()
     precision = _nan_where_absent(protocol.eval["precision"])  # (T, R, C, sizes, 1)
     recall = _nan_where_absent(protocol.eval["recall"])  # (T, C, sizes, 1)
     truth_counts = np.zeros(class_count, int)
@@ -132,14 +139,62 @@ def average_precision(
     )
 
 
-def _run_protocol(
+def class_matches(
+    truths: Sequence[Boxes],
+    detections: Sequence[Detections],
+    class_count: int,
+    iou_threshold: float,
+) -> list[ClassMatches]:
+    """Match the detections of each picture to its true boxes as `average_precision` does.
+
+    The order is that in which pycocotools ranks them, equal scores included; found boxes without
+    an area, which it ignores, are left out. Raises ValueError where the two differ in length.
+    """
+    _check_lengths(truths, detections)
+    with contextlib.redirect_stdout(io.StringIO()):
+        protocol = _evaluated(truths, detections, class_count, (iou_threshold,), by_size=False)
+    count = len(truths)
+    return [
+        _ranked(protocol.evalImgs[class_id * count : (class_id + 1) * count])
+        for class_id in range(class_count)
+    ]
+
+
+def _ranked(matches: Sequence[dict | None]) -> ClassMatches:
+    """Rank pycocotools' matches of one class: one of each picture, None where it has no box."""
+    present = [(index, match) for index, match in enumerate(matches) if match]
+    truth_counts = np.zeros(len(matches), np.int64)
+    for index, match in present:
+        truth_counts[index] = len(match["gtIds"])
+    counts = [len(match["dtScores"]) for _, match in present]
+    pictures = np.repeat(np.array([index for index, _ in present], np.int64), counts)
+    scores = _joined([match["dtScores"] for _, match in present], np.float64)
+    hits = _joined([match["dtMatches"][0] > 0 for _, match in present], bool)
+    ignored = _joined([match["dtIgnore"][0] for _, match in present], bool)
+    order = np.argsort(-scores, kind="stable")
+    kept = order[~ignored[order]]
+    return ClassMatches(pictures[kept], hits[kept], truth_counts)
+
+
+def _joined(parts: Sequence[Sequence], kind: type) -> np.ndarray:
+    return np.concatenate([np.asarray(part, kind) for part in parts] or [np.empty(0, kind)])
+
+
+def _check_lengths(truths: Sequence[Boxes], detections: Sequence[Detections]) -> None:
+    if len(truths) != len(detections):
+        raise ValueError(
+            f"expected detections of {len(truths)} pictures, got those of {len(detections)}"
+        )
+
+
+def _evaluated(
     truths: Sequence[Boxes],
     detections: Sequence[Detections],
     class_count: int,
     iou_thresholds: tuple[float, ...],
     by_size: bool,
 ) -> COCOeval:
-    """Return pycocotools' evaluation, accumulated."""
+    """Return pycocotools' evaluation of each picture and class, not accumulated."""
     protocol = COCOeval(_coco(truths, class_count), _coco(detections, class_count), iouType="bbox")
     sizes = len(protocol.params.areaRng) if by_size else 1
     protocol.params.areaRng = protocol.params.areaRng[:sizes]
@@ -147,7 +202,6 @@ def _run_protocol(
     protocol.params.iouThrs = np.array(iou_thresholds)
     protocol.params.maxDets = [MAX_DETECTIONS]
     protocol.evaluate()
-    protocol.accumulate()
     return protocol
 
 

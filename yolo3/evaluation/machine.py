@@ -5,19 +5,22 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+import keras
 import psutil
 
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
 def describe() -> str:
-    """Name processor, cores, memory, system and the versions that matter, on one line."""
+    """Name processor, cores, accelerators, memory, system and versions, on one line."""
     name, flags = _processor()
     units = ", ".join(flag for flag in FLAGS if flag in flags) or "no vector flags known"
     packages = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy"))
     memory = psutil.virtual_memory().total / 2**30
+    accelerators = "".join(f", {device}" for device in keras.distribution.list_devices("gpu"))
     return (
-        f"{name}, {os.cpu_count()} cores ({units}), {memory:.0f} GiB, {platform.system()}, "
+        f"{name}, {os.cpu_count()} cores ({units}){accelerators}, {memory:.0f} GiB, "
+        f"{platform.system()}, "
         f"Python {platform.python_version()}, {packages}"
     )
 
