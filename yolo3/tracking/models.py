@@ -28,8 +28,9 @@ def log_once(name: str, digest: str, registered_name: str, log: Callable[[dict],
     if kept is None:
         log({WEIGHTS_TAG: digest})
         [kept] = _models(client, info, name)
-    if registered_name and not _is_registered(client, kept, registered_name):
-        mlflow.register_model(f"models:/{kept.model_id}", registered_name)
+    source = f"models:/{kept.model_id}"
+    if registered_name and not _is_registered(client, source, registered_name):
+        mlflow.register_model(source, registered_name)
 
 
 def _models(client, info, name) -> list[LoggedModel]:
@@ -39,6 +40,6 @@ def _models(client, info, name) -> list[LoggedModel]:
     return list(found)
 
 
-def _is_registered(client, model, registered_name):
+def _is_registered(client, source, registered_name):
     versions = client.search_model_versions(f"name = '{registered_name}'")
-    return any(version.model_id == model.model_id for version in versions)
+    return any(version.source == source for version in versions)

@@ -1,0 +1,64 @@
+import mlflow
+import pytest
+from mlflow.entities import LoggedModelStatus
+
+from yolo3.tracking.models import WEIGHTS_TAG, log_once
+
+
+@pytest.fixture
+def client(tracking):
+    with mlflow.start_run():
+        yield mlflow.MlflowClient()
+
+
+def models(client):
+    info = mlflow.active_run().info
+    return list(client.search_logged_models(["0"], f"source_run_id = '{info.run_id}'"))
+
+
+def log(tags, name="detector", whole=True):
+    """Log an MLflow model that is small, or begin to and stop."""
+    if not whole:
+        return mlflow.initialize_logged_model(name=name, tags=tags)
+    return mlflow.pyfunc.log_model(
+        name=name, tags=tags, loader_module="json", pip_requirements=[], code_paths=None
+    )
+
+
+def test_a_model_is_logged_with_the_digest_of_its_weights(client):
+    log_once("detector", "aa", "", log)
+    [model] = models(client)
+    assert (model.name, model.status) == ("detector", LoggedModelStatus.READY)
+    assert model.tags[WEIGHTS_TAG] == "aa"
+    assert not client.search_registered_models()
+
+
+def test_what_is_there_is_kept(client):
+    log_once("detector", "aa", "figures", log)
+    [first] = models(client)
+    log_once("detector", "aa", "figures", log)
+    [second] = models(client)
+    assert first.model_id == second.model_id
+    [version] = client.search_model_versions("name = 'figures'")
+    assert version.source == f"models:/{first.model_id}"
+
+
+def test_a_model_that_was_killed_before_it_was_registered_is_registered(client):
+    log_once("detector", "aa", "", log)
+    log_once("detector", "aa", "figures", log)
+    [model] = models(client)
+    [version] = client.search_model_versions("name = 'figures'")
+    assert version.source == f"models:/{model.model_id}"
+
+
+@pytest.mark.parametrize("left", ["half", "of other weights"])
+def test_what_an_earlier_process_left_is_replaced(client, left):
+    log({WEIGHTS_TAG: "aa" if left == "half" else "bb"}, whole=left != "half")
+    log({WEIGHTS_TAG: "aa"}, name="another")
+    log_once("detector", "aa", "", log)
+    found = {model.name: (model.status, model.tags[WEIGHTS_TAG]) for model in models(client)}
+    ready = (LoggedModelStatus.READY, "aa")
+    assert found == {"detector": ready, "another": ready} and len(models(client)) == 2
+    run_id = mlflow.active_run().info.run_id
+    info = mlflow.models.get_model_info(f"runs:/{run_id}/detector")
+    assert info.model_id == next(m.model_id for m in models(client) if m.name == "detector")
