@@ -46,7 +46,8 @@ def _measure(voc, seed, own_anchors, output, train_options):
     from yolo3.data.voc import read_voc
     from yolo3.network.spec import parse_input_size
     from yolo3.tracking.evaluate import evaluate_model
-    from yolo3.tracking.train import FINAL_MODEL, FROZEN_MODEL, Settings, train_and_evaluate
+    from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
+    from yolo3.tracking.train import Settings, train_and_evaluate
 
     pictures, class_names, _ = read_voc(voc)
     rest, held_out = split_pictures(pictures, 1 / 3, seed)

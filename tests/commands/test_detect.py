@@ -9,7 +9,7 @@ from PIL import Image
 from server_cases import assert_same_objects, model_server, post, split
 
 from yolo3.commands.main import main
-from yolo3.tracking.train import FINAL_MODEL
+from yolo3.tracking.job import FINAL_MODEL
 
 
 def detect(model, source, output, **thresholds):

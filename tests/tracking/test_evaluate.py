@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from yolo3.commands.main import main
-from yolo3.tracking.train import FINAL_MODEL
+from yolo3.tracking.job import FINAL_MODEL
 
 
 def evaluate(*arguments):

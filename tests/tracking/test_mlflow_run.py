@@ -7,7 +7,7 @@ import pytest
 from job_cases import Trained, tiny_options
 from server_cases import environment, mlflow_server
 
-from yolo3.tracking.train import FINAL_MODEL, FROZEN_MODEL
+from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
 
 CLOCK = ("images_per_second", "system/")  # metrics that tell of the machine
 

@@ -23,9 +23,9 @@ from yolo3.detector.pyfunc import write_settings
 from yolo3.network.model import output_layers
 from yolo3.network.postprocess import Thresholds
 from yolo3.network.spec import make_spec
+from yolo3.tracking.job import FINAL_MODEL
 from yolo3.tracking.promote import _pictures_seen
 from yolo3.tracking.registry import Registry
-from yolo3.tracking.train import FINAL_MODEL
 
 NAMES = ("helmet", "hat", "bare")
 NAME = "my detector"

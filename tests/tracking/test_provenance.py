@@ -5,9 +5,9 @@ import pytest
 from job_cases import PROJECT
 
 from yolo3.network.weights import weights_digest
+from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
 from yolo3.tracking.machine import VARIABLES
 from yolo3.tracking.reproduce.inputs import file_digest
-from yolo3.tracking.train import FINAL_MODEL, FROZEN_MODEL
 
 
 def test_machine_threads_and_versions_are_recorded(trained):

@@ -4,8 +4,8 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
+from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
 from yolo3.tracking.registry import Registry, RegistryError, Version
-from yolo3.tracking.train import FINAL_MODEL, FROZEN_MODEL
 
 
 def register(name, count=1):

@@ -14,8 +14,8 @@ from server_cases import TrackingServer, environment
 
 from yolo3.tracking import outage
 from yolo3.tracking import train as job
+from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
 from yolo3.tracking.resume import ResumeError
-from yolo3.tracking.train import FINAL_MODEL, FROZEN_MODEL
 from yolo3.training.checkpoint import FILE
 
 CLOCK = ("images_per_second", "system/")  # metrics that tell of the machine
@@ -115,14 +115,14 @@ def test_a_server_that_goes_away_and_comes_back(scenes, empty_store, tmp_path, m
     shutil.copy(empty_store, tmp_path)
     server = TrackingServer(tmp_path)
     server.start()
-    keep = job._Job._keep
+    keep = job.Job._keep
 
     def keep_without_server(self, state):
         if state.stage == "frozen":
             server.stop()
         keep(self, state)
 
-    monkeypatch.setattr(job._Job, "_keep", keep_without_server)
+    monkeypatch.setattr(job.Job, "_keep", keep_without_server)
     monkeypatch.setattr(outage.time, "sleep", server.start)
     try:
         mlflow.set_tracking_uri(server.address)

@@ -18,7 +18,8 @@ from yolo3.detector.mlflow_model import load_detector
 from yolo3.network.model import output_layers
 from yolo3.network.weights import read_weights
 from yolo3.tracking import train as job
-from yolo3.tracking.train import FINAL_MODEL, FROZEN_MODEL, Settings
+from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
+from yolo3.tracking.train import Settings
 
 COMPONENTS = ("loss", "box_loss", "objectness_loss", "class_loss")
 EPOCHS = 3  # of the shared training: one frozen, two of fine-tuning
@@ -169,7 +170,7 @@ def plan(scenes, tmp_path, monkeypatch):
     """Give a function that prepares a training of given settings and stops before it trains."""
     plans = []
 
-    class Plan(job._Job):
+    class Plan(job.Job):
         def begin(self, spec, frozen):
             super().begin(spec, frozen)
             self.network, self.batches, self.stages, self.names = self._network, self._train, [], []
@@ -182,7 +183,7 @@ def plan(scenes, tmp_path, monkeypatch):
         def _record_history(self, boundary):
             pass
 
-    monkeypatch.setattr(job, "_Job", Plan)
+    monkeypatch.setattr(job, "Job", Plan)
     monkeypatch.setattr(job, "_record_start", lambda *_: None)
     monkeypatch.setattr(job, "remove_checkpoints", lambda _: None)
     monkeypatch.setattr(job.provenance, "log_result", lambda _: None)

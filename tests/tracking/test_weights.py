@@ -15,8 +15,8 @@ from yolo3.network.spec import NetworkSpec
 from yolo3.network.weights import WeightsError
 from yolo3.tracking import weights as tracking_weights
 from yolo3.tracking.download import DownloadError, Official
+from yolo3.tracking.job import FINAL_MODEL
 from yolo3.tracking.run import LOCK
-from yolo3.tracking.train import FINAL_MODEL
 from yolo3.tracking.weights import start_from
 
 USUAL_MASK = ((3, 4, 5), (0, 1, 2))

@@ -1,62 +1,34 @@
-"""The main job: read and check the data, train in two stages, evaluate, log.
+"""The main job: read and check the data, begin or go on, and record all that is known then.
 
-classes, anchors, lists -> pictures (checked)  -> training and validation batches
-weights -> network -> frozen stage -> evaluation, logged model -> fine-tune stage -> the same
+classes, anchors, lists -> pictures (checked) -> training and validation pictures
+weights -> network; run id -> where a killed run stood
+all of these -> `tracking.job`, which trains the two stages
 """
 
-import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import mlflow
 
 from yolo3.checks.checkup import Checkup, check_up
 from yolo3.data.annotations import Picture, read_annotations, read_classes
-from yolo3.data.augmentation import Augmentation
-from yolo3.data.batches import Batches
-from yolo3.data.images import read_image
 from yolo3.data.pictures import Findings
 from yolo3.data.splits import check_apart, split_pictures
-from yolo3.detector.detector import Detector
-from yolo3.detector.mlflow_model import as_float32, log_detector
-from yolo3.evaluation import figures
-from yolo3.evaluation.evaluate import Evaluation
-from yolo3.network.grid import encode
 from yolo3.network.model import build_network
-from yolo3.network.postprocess import Thresholds
-from yolo3.network.spec import NetworkSpec, make_spec, parse_input_size, read_anchors
-from yolo3.network.weights import weights_digest
+from yolo3.network.spec import make_spec, parse_input_size, read_anchors
 from yolo3.tracking import provenance
 from yolo3.tracking import run as record
 from yolo3.tracking.check import log_check
 from yolo3.tracking.dataset import boxes_per_class, log_pictures, picture_line, pictures_digest
+from yolo3.tracking.job import FINAL_MODEL, Job
 from yolo3.tracking.journal import Journal
-from yolo3.tracking.models import log_once
-from yolo3.tracking.outage import asking_once, is_outage, patiently
-from yolo3.tracking.resume import (
-    Past,
-    Standing,
-    alone_in,
-    look_back,
-    remove_checkpoints,
-    upload_checkpoint,
-)
+from yolo3.tracking.resume import Past, alone_in, look_back, remove_checkpoints
 from yolo3.tracking.weights import Start, start_from
 from yolo3.training import determinism
-from yolo3.training.checkpoint import FILE, StageState, read_checkpoint, write_checkpoint
-from yolo3.training.interrupt import Interrupted, stop_on_signals
-from yolo3.training.learner import Learner
-from yolo3.training.stages import Stage, best_file, frozen_layers, run_stage
-from yolo3.training.validation import evaluate_detector, one_box, validate
-
-FROZEN_MODEL = "keras-yolo-model-frozen-pass"
-FINAL_MODEL = "keras-yolo-model"
-FINE_TUNE_RATE = 0.1  # of initial_lr: the outputs alone bear more than all layers do
-UPLOAD_SECONDS = 60.0  # at least, between two checkpoints that go to MLflow
-VAL_BATCH_SIZE = 16  # fixed, since the validation loss depends on what shares a batch
+from yolo3.training.checkpoint import FILE
+from yolo3.training.interrupt import stop_on_signals
+from yolo3.training.stages import frozen_layers
 
 
 @dataclass(frozen=True)
@@ -160,7 +132,7 @@ def _train(settings, past: Past | None):
     record.check_writable(Path(settings.log_dir), "log_dir")
     with stop_on_signals() as asked_to_stop, record.open_run(past.run_id if past else "") as run:
         folder = Path(settings.log_dir) / run.info.run_id
-        job = _Job(settings, data, network, folder, run.info.run_id, asked_to_stop)
+        job = Job(settings, data, network, folder, run.info.run_id, asked_to_stop)
         with alone_in(folder):
             if standing:
                 job.go_on(standing)
@@ -171,201 +143,6 @@ def _train(settings, past: Past | None):
             remove_checkpoints(folder / FILE)
         print(_closing(run.info.run_id))
         return Outcome(run.info.run_id, metrics)
-
-
-class _Job:
-    """Train the stages one after the other, and keep what the whole job must not lose."""
-
-    def __init__(self, settings, data, network, folder, run_id, asked_to_stop):
-        self.settings, self.data, self.folder = settings, data, folder
-        self.run_id = run_id
-        self._network, self._asked_to_stop = network, asked_to_stop
-        self._standing = None
-        self._uploaded = 0.0
-
-    def begin(self, spec: NetworkSpec, frozen: frozenset[str]):
-        """Begin a training."""
-        self.journal = Journal(self.run_id)
-        self.history, self.metrics = [], {}
-        self._set_up(spec, frozen)
-
-    def go_on(self, standing: Standing):
-        """Stand where an earlier process stood."""
-        story = standing.story
-        self.journal = Journal(self.run_id, story["journal"])
-        self.history, self.metrics = story["history"], story["metrics"]
-        self._standing = standing.state
-        spec = NetworkSpec.from_json(json.dumps(story["spec"]))
-        print(f"resumed after {story['epochs']} epochs, in stage {standing.state.stage}")
-        self._set_up(spec, frozenset(story["frozen"]))
-
-    def _set_up(self, spec, frozen):
-        self.spec, self.frozen = spec, frozen
-        self.learner = Learner(self._network, spec)
-        encoding = partial(encode, spec=spec)
-        self._train = Batches(
-            self.data.train,
-            spec.input_wh,
-            encoding,
-            self.settings.batch_size,
-            augmentation=Augmentation(),
-            seed=self.settings.seed,
-            workers=2,
-        )
-        val_batches = Batches(self.data.val, spec.input_wh, encoding, VAL_BATCH_SIZE)
-        self._validate = partial(validate, self.learner, val_batches, self.data.val)
-
-    def run(self) -> dict[str, float]:
-        """Run both stages, or what is left of them; returns the final metrics."""
-        settings, tolerance = self.settings, one_box(self.data.val)
-        if not (self._standing and self._standing.stage == "finetune"):
-            stage = Stage(
-                "frozen",
-                settings.frozen_epochs,
-                settings.initial_lr,
-                self.frozen,
-                tolerance=tolerance,
-            )
-            self.run_stage(stage, "frozen_", FROZEN_MODEL)
-        boundary = len(self.history)
-        stage = Stage(
-            "finetune",
-            settings.fine_tune_epochs,
-            settings.initial_lr * FINE_TUNE_RATE,
-            first_epoch=boundary,
-            tolerance=tolerance,
-        )
-        self.run_stage(stage, "", FINAL_MODEL, settings.registered_model_name)
-        self._patiently(partial(self._record_history, boundary))
-        self._patiently(partial(provenance.log_result, self.metrics))
-        return self.metrics
-
-    def run_stage(self, stage: Stage, prefix: str, model_name: str, registered_name: str = ""):
-        """Train a stage, evaluate what it leaves, and log both."""
-        resumed, self._standing = self._standing, None
-        try:
-            ran = run_stage(
-                self.learner,
-                stage,
-                self._train,
-                self._validate,
-                self._write_epoch,
-                self.folder,
-                keep=self._keep,
-                resumed=resumed,
-                asked_to_stop=self._asked_to_stop,
-            )
-        except Interrupted as request:
-            self._leave(stage, model_name, str(request))
-            raise
-        except Exception:
-            self._tell_what_is_kept(stage)
-            raise
-        self.history += ran
-        step = len(self.history)
-        losses = {
-            f"{stage.name}_{name.removeprefix('val_')}": value
-            for name, value in self._validate().items()
-            if name.endswith("loss")
-        }
-        evaluation = self._log_stage(stage, model_name, registered_name)
-        numbers = {f"{prefix}{name}": value for name, value in evaluation.metrics().items()}
-        self.metrics |= losses | numbers
-        self.journal.write(losses | numbers, step)
-        self._patiently(self.journal.send)
-        print(_summary(stage.name, evaluation), flush=True)
-
-    def _log_stage(self, stage, model_name, registered_name="") -> Evaluation:
-        """Evaluate the detector that the learner is now; log the report and the model."""
-        network = as_float32(self.learner.network)  # what is logged is what is measured
-        provenance.log_weights(stage.name, network)
-        evaluation = evaluate_detector(Detector(network, self.spec), self.data.val)
-
-        def log():
-            provenance.log_weights(stage.name, network)
-            record.log_report(evaluation, f"evaluation/{stage.name}")
-            self._log_model(network, evaluation, model_name, registered_name)
-
-        self._patiently(log)
-        return evaluation
-
-    def _log_model(self, network, evaluation: Evaluation, name, registered_name):
-        def log(tags):
-            log_detector(
-                network,
-                self.spec,
-                name=name,
-                lock=record.LOCK,
-                thresholds=Thresholds(score_threshold=_usable(evaluation.curves.best_threshold)),
-                example=read_image(self.data.val[0].path),
-                tags=tags,
-                step=len(self.history),
-            )
-
-        log_once(name, weights_digest(network), registered_name, log)
-
-    def _record_history(self, boundary: int):
-        """Log the curves of the whole training; `boundary` epochs of it were the first stage."""
-        record.log_json(self.history, "history.json")
-        if self.history:
-            mlflow.log_figure(
-                figures.training_curves(self.history, boundary), "figures/training.png"
-            )
-
-    def _write_epoch(self, epoch, numbers):
-        self.journal.write(numbers, epoch + 1)
-
-    def _keep(self, state: StageState):
-        """Keep where the training stands, here and in MLflow, and send its metrics."""
-        story = {
-            "epochs": len(self.history) + len(state.history),
-            "history": self.history,
-            "metrics": self.metrics,
-            "spec": json.loads(self.spec.to_json()),
-            "frozen": sorted(self.frozen),
-            "journal": self.journal.entries,
-        }
-        try:
-            write_checkpoint(self.folder / FILE, state, story)
-        except OSError as error:
-            print(f"no checkpoint after epoch {story['epochs']} ({error}); the last one stays")
-        self.journal.try_to_send()
-        if state.ended or time.monotonic() - self._uploaded > UPLOAD_SECONDS:
-            self._upload(story["epochs"])
-
-    def _upload(self, epochs):
-        try:
-            with asking_once():
-                upload_checkpoint(self.folder / FILE, epochs)
-        except Exception as error:
-            if not isinstance(error, OSError) and not is_outage(error):
-                raise
-            print(f"no checkpoint in MLflow after epoch {epochs} ({error})")
-        else:
-            self._uploaded = time.monotonic()
-
-    def _leave(self, stage, model_name, reason):
-        """Save and log what an interrupted training has so far."""
-        print(f"interrupted: {reason}", flush=True)
-        standing = self.folder / FILE
-        if standing.is_file():
-            self._upload(read_checkpoint(standing)[1]["epochs"])
-            self._log_stage(stage, model_name)
-        print(_how_to_go_on(self.run_id), flush=True)
-
-    def _tell_what_is_kept(self, stage):
-        best = self.folder / best_file(stage.name)
-        if best.is_file():
-            print(f"the best weights so far, for weights_path: {best}")
-        print(_how_to_go_on(self.run_id), flush=True)
-
-    def _patiently(self, call):
-        return patiently(call, _how_to_go_on(self.run_id))
-
-
-def _usable(threshold: float) -> float:
-    """Keep a best-F1 threshold within what a detector should answer with."""
-    return float(min(max(threshold, 0.05), 0.95))
 
 
 def _record_start(
@@ -403,18 +180,6 @@ def _data_lines(data: Data) -> list[str]:
 
 def _print_data(data: Data, checkup: Checkup) -> None:
     print("\n".join([*_data_lines(data), checkup.anchor_line()]), flush=True)
-
-
-def _summary(stage: str, evaluation: Evaluation) -> str:
-    numbers = evaluation.metrics()
-    return (
-        f"{stage}: AP50 {numbers['AP50']:.3f}, AP {numbers['AP']:.3f} "
-        f"on {len(evaluation.pictures)} validation pictures"
-    )
-
-
-def _how_to_go_on(run_id: str) -> str:
-    return f"go on with it: mlflow run . -P resume={run_id}, or python train.py --resume {run_id}"
 
 
 def _closing(run_id: str) -> str:
