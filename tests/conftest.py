@@ -62,9 +62,10 @@ def base(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def trained(scenes, base, tmp_path_factory):
+def trained(scenes, base, empty_store, tmp_path_factory):
     """One tiny training that many tests look at: a base, two stages, three epochs."""
     folder = tmp_path_factory.mktemp("trained")
+    shutil.copy(empty_store, folder)
     options = tiny_options(scenes, folder / "logs", weights_path=str(base), fine_tune_epochs=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1")

@@ -1,5 +1,6 @@
 """`mlflow run` of a git URI, recorded by a tracking server over http."""
 
+import shutil
 import subprocess
 import sys
 
@@ -13,10 +14,11 @@ CLOCK = ("images_per_second", "system/")  # metrics that tell of the machine
 
 
 @pytest.fixture(scope="module")
-def again(clone, trained, scenes, base, tmp_path_factory):
+def again(clone, trained, scenes, base, empty_store, tmp_path_factory):
     """Train as `trained` was, in another process, from a commit, against a server."""
     folder, commit = clone
     work = tmp_path_factory.mktemp("server")
+    shutil.copy(empty_store, work)
     options = tiny_options(scenes, work / "my logs", weights_path=base, fine_tune_epochs=2)
     given = [word for name, value in options.items() for word in ("-P", f"{name}={value}")]
     with mlflow_server(work, "health", "server", "--workers", "1") as address:
