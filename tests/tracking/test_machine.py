@@ -43,6 +43,7 @@ def test_only_variables_that_change_numbers_are_recorded(tmp_path, monkeypatch):
         ("click==8.1 ; python_version < '3'", False),
         ("click==8.1 ; python_version >= '3'  # why", True),
         ("# nothing", False),
+        ("--index-url https://example.org/click", False),
         ("", False),
     ],
 )

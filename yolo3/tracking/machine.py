@@ -2,12 +2,13 @@
 
 import os
 import platform
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import keras
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 
 from yolo3.training.determinism import cgroup_limit, running_threads, usable_cores
 
@@ -48,10 +49,12 @@ def environment(lock: Path) -> dict:
 
 
 def pins(lock: str) -> list[Requirement]:
-    """Read those lines of a lock that hold for this Python and platform."""
-    lines = (line.split("#")[0].strip() for line in lock.splitlines())
-    requirements = [Requirement(line) for line in lines if line]
-    return [pin for pin in requirements if pin.marker is None or pin.marker.evaluate()]
+    """Read those lines of a lock that name a package and hold for this Python and platform."""
+    found = []
+    for line in lock.splitlines():
+        with suppress(InvalidRequirement):  # blank, a comment, or an option of pip
+            found.append(Requirement(line.split("#")[0].strip()))
+    return [pin for pin in found if pin.marker is None or pin.marker.evaluate()]
 
 
 def installed(package: str) -> str | None:

@@ -96,13 +96,17 @@ def collect(project: Path, folder: Path) -> Source:
     Without git, `sources.zip` holds the code itself.
     """
     try:
-        git(project, "ls-files", "--error-unmatch", MARK)
-        commit = git(project, "rev-parse", "HEAD").decode().strip()
+        return _collect_from_git(project, folder)
     except GitError as error:
         source = Source(missing=f"no commit: {error}")
         _collect_archive(source, project, folder)
         return source
-    source = Source(commit=commit, remote=_remote(project))
+
+
+def _collect_from_git(project, folder):
+    git(project, "ls-files", "--error-unmatch", MARK)
+    source = Source(commit=git(project, "rev-parse", "HEAD").decode().strip())
+    source.remote = _remote(project)
     source.folder = git(project, "rev-parse", "--show-prefix").decode().strip().rstrip("/")
     _collect_diff(source, project, folder)
     _collect_untracked(source, project, folder)
@@ -144,8 +148,8 @@ def _collect_diff(source, project, folder):
     source.leave_out(set(every) - set(code), "changed, and no code of the project")
     if not code:
         return
-    plain = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
-    prefixes = ("--src-prefix=a/", "--dst-prefix=b/")
+    plain = ("--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color")
+    prefixes = ("--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
     literal = [f":(literal){path}" for path in code]
     patch = git(project, "diff", "HEAD", "--relative", *plain, *prefixes, "--", *literal)
     if len(patch) > MOST_BYTES_IN_ALL:
@@ -203,6 +207,8 @@ def _without_strangers(project, paths):
             yield path, "a link"
         elif "/" not in path and file.suffix == ".py" and file.resolve() not in loaded:
             yield path, "not loaded by the training"
+        elif not os.access(file, os.R_OK):
+            yield path, "cannot be read"
         else:
             yield path, ""
 

@@ -2,17 +2,20 @@
 
 import subprocess
 import sys
+import time
+from functools import partial
 
 import mlflow
 import pytest
 from click.testing import CliRunner
 from git_cases import git
-from job_cases import Trained
+from job_cases import Trained, tracking_in
 from reproduce_cases import changed, record_of
 from server_cases import environment
 
 from yolo3.commands.main import main
 from yolo3.tracking.reproduce import job
+from yolo3.tracking.reproduce.checkout import checked_out
 from yolo3.tracking.reproduce.record import ReproduceError
 
 
@@ -71,13 +74,15 @@ def test_mlflow_run_repeats_a_run_to_the_bit(cleaned):
     assert len(trained.client.search_model_versions("name='figures'")) == 1  # not again
 
 
-def test_other_threads_give_other_bits_and_status_1(cleaned):
+def test_other_threads_give_other_bits_and_status_1(cleaned, monkeypatch, tmp_path, capfd):
     folder, trained = cleaned
     threads = trained.json("environment.json")["threads"]["intra_op"] + 1
-    words = ["yolo3", "reproduce", "--run-id", trained.run_id, "--threads", str(threads)]
-    done = run(folder, trained.store, *words)
-    assert done.returncode == 1, done.stdout
-    lines = done.stdout.splitlines()
+    monkeypatch.setattr(job, "checked_out", partial(checked_out, project=folder))
+    with tracking_in(tmp_path, monkeypatch):
+        mlflow.set_tracking_uri(trained.store)
+        done = call("--run-id", trained.run_id, "--threads", threads)
+    assert done.exit_code == 1, done.output + capfd.readouterr().err
+    lines = done.output.splitlines()
     assert lines[-1] == "differs"
     assert f"threads.intra_op: {threads - 1}, now {threads}" in lines
     assert f"note: {threads} threads to an operation as asked, the run had {threads - 1}" in lines
@@ -88,6 +93,27 @@ def test_other_threads_give_other_bits_and_status_1(cleaned):
     assert told["verdict"] == again.run.data.tags["reproduction"] == "differs"
     off = [metric for metric in told["metrics"] if not metric["identical"]]
     assert off and all(metric["largest"] > 0 for metric in off)
+
+
+def test_nothing_stays_when_it_is_asked_to_end(cleaned):
+    """By SIGTERM, as `mlflow run` sends it: no worktree, and no run that seems to go on."""
+    folder, trained = cleaned
+    process = subprocess.Popen(
+        [sys.executable, "-m", "yolo3", "reproduce", "--run-id", trained.run_id],
+        cwd=folder,
+        env=environment(MLFLOW_TRACKING_URI=trained.store),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    while newest(trained).run.info.status != "RUNNING" and process.poll() is None:
+        time.sleep(0.1)
+    assert len(git(folder, "worktree", "list").splitlines()) == 2
+    process.terminate()
+    told = process.communicate(timeout=60)[0]
+    assert process.returncode == 2 and "interrupted: the run is not reproduced" in told, told
+    assert len(git(folder, "worktree", "list").splitlines()) == 1
+    assert newest(trained).run.info.status in ("KILLED", "FAILED")
 
 
 def call(*words):
@@ -160,8 +186,10 @@ def test_a_run_of_older_code_is_given_no_setting_that_it_did_not_have(alone, tmp
         ("sqlite:////a/b.db", "sqlite:////a/b.db"),
         ("http://host:5000", "http://host:5000"),
         ("mlruns", "{here}/mlruns"),
+        ("databricks", "databricks"),
     ],
 )
 def test_a_store_is_the_same_from_another_folder(uri, whole, tmp_path, monkeypatch):
+    (tmp_path / "mlruns").mkdir()
     monkeypatch.chdir(tmp_path)
     assert job._whole(uri) == whole.format(here=tmp_path)

@@ -146,7 +146,8 @@ def compare_circumstances(old: Record, new: Record) -> list[Circumstance]:
 
 def _flat(record):
     """Write what is recorded of a run's circumstances as one level of names and values."""
-    flat = {"commit": record.commit, "diff": record.source.get("diff") or None}
+    flat = {"commit": record.commit}
+    flat |= {name: record.source.get(name) or None for name in ("diff", "untracked", "archive")}
     for name, value in record.environment.items():
         values = value.items() if isinstance(value, dict) else [("", value)]
         flat |= {f"{name}.{inner}" if inner else name: content for inner, content in values}

@@ -151,7 +151,7 @@ def _whole(uri):
     head, slashes, path = uri.partition("sqlite:///")
     if slashes and not path.startswith("/"):
         return f"{head}{slashes}{Path(path).absolute()}"
-    return uri if ":" in uri else str(Path(uri).absolute())
+    return str(Path(uri).absolute()) if Path(uri).is_dir() else uri
 
 
 def _train(client, command, tree, variables, run_id):
