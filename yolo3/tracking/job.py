@@ -31,13 +31,12 @@ from yolo3.training.checkpoint import FILE, StageState, read_checkpoint, write_c
 from yolo3.training.interrupt import Interrupted
 from yolo3.training.learner import Learner
 from yolo3.training.stages import Stage, best_file, run_stage
-from yolo3.training.validation import evaluate_detector, one_box, validate
+from yolo3.training.validation import VAL_BATCH_SIZE, evaluate_detector, one_box, validate
 
 FROZEN_MODEL = "keras-yolo-model-frozen-pass"
 FINAL_MODEL = "keras-yolo-model"
 FINE_TUNE_RATE = 0.1  # of initial_lr: the outputs alone bear more than all layers do
 UPLOAD_SECONDS = 60.0  # at least, between two checkpoints that go to MLflow
-VAL_BATCH_SIZE = 16  # fixed, since the validation loss depends on what shares a batch
 
 
 class Job:

@@ -28,6 +28,7 @@ from yolo3.tracking.weights import Start, start_from
 from yolo3.training import determinism
 from yolo3.training.checkpoint import FILE
 from yolo3.training.interrupt import stop_on_signals
+from yolo3.training.memory import foresee_memory
 from yolo3.training.stages import frozen_layers
 
 
@@ -99,8 +100,8 @@ class Outcome:
 def train_and_evaluate(settings: Settings) -> Outcome:
     """Run the main job in one MLflow run.
 
-    Raises DataError, WeightsError or ValueError, before the run is opened, for what the user must
-    mend, and Interrupted where the training was asked to end.
+    Raises DataError, WeightsError, MemoryNeeded or ValueError, before the run is opened, for what
+    the user must mend, and Interrupted where the training was asked to end.
     """
     return _train(settings, None)
 
@@ -129,6 +130,8 @@ def _train(settings, past: Past | None):
     network = build_network(planned, settings.precision)
     standing = past.standing if past else None
     start = None if standing else start_from(network, planned, settings.weights_path)
+    if settings.fine_tune_epochs:  # the first stage takes less, and might end an hour later
+        foresee_memory("finetune", network, planned, (), data.train, settings.batch_size)
     record.check_writable(Path(settings.log_dir), "log_dir")
     with stop_on_signals() as asked_to_stop, record.open_run(past.run_id if past else "") as run:
         folder = Path(settings.log_dir) / run.info.run_id

@@ -17,6 +17,7 @@ from yolo3.training.best import Best
 from yolo3.training.checkpoint import StageState, arrays_of, fill_variables
 from yolo3.training.interrupt import Interrupted
 from yolo3.training.learner import Learner
+from yolo3.training.memory import check_memory, explain_exhaustion
 
 FREEZE = ("body", "backbone", "none")
 WARM_UP = 0.1
@@ -95,11 +96,13 @@ def run_stage(
         begins with a whole one.
     Returns the numbers of each epoch, which count from 1; none where the stage has no epochs, and
     nothing changes then.
-    Raises Interrupted, LossNotFinite, or DataError for a picture that is gone; the learner then has
-    the weights of the best epoch so far, or those that the stage began with.
+    Raises MemoryNeeded where the stage does not fit into memory; Interrupted, LossNotFinite, or
+    DataError for a picture that is gone: the learner then has the weights of the best epoch so far,
+    or those that the stage began with.
     """
     if not stage.epochs:
         return []
+    check_memory(stage.name, learner, stage.frozen, batches)
     prepare(learner, stage, len(batches))
     best = Best(stage.tolerance, arrays_of(learner.network.weights))
     report = _Report(stage, batches, validate, best, on_epoch, keep, asked_to_stop)
@@ -136,7 +139,7 @@ def _fit(learner, stage, batches, report, folder):
     """Run Keras's fit over the epochs that remain; raise what ended it before its time."""
     batches.epoch = stage.first_epoch + len(report.history)
     try:
-        learner.fit(
+        explain_exhaustion(stage.name, batches.batch_size)(learner.fit)(
             batches,
             initial_epoch=batches.epoch,
             epochs=stage.first_epoch + stage.epochs,
