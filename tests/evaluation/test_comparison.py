@@ -227,6 +227,12 @@ def test_many_reasons_are_cut():
     assert len(comparison.worse) == 5 and comparison.reason.endswith("; and 1 more")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_limit_that_nothing_reaches_is_refused(value):
+    with pytest.raises(ValueError, match="tolerance must be a finite number, got (nan|inf)"):
+        replace(RULE, tolerance=value)
+
+
 def test_what_cannot_be_compared_is_refused():
     with pytest.raises(ValueError, match="expected classes"):
         compare(measured(), measured(names=("hat", "bare", "helmet")), RULE)

@@ -8,7 +8,7 @@ CHAMPION, REFUSED, UNUSABLE = 0, 1, 2  # exit status
 
 
 def run_promote(
-    name: str, challenger: str, annotation_path: str, classes_path: str, force: str, **rule
+    name: str, challenger: str, annotation_path: str, classes_path: str, force: str, **limits
 ) -> int:
     """Compare, and move the alias or not; returns the exit status.
 
@@ -18,8 +18,9 @@ def run_promote(
     from yolo3.tracking.promote import promote
 
     try:
+        rule = explain_errors(Rule)(**limits)
         moved = explain_errors(promote)(
-            name, challenger, annotation_path, classes_path, Rule(**rule), force == "true"
+            name, challenger, annotation_path, classes_path, rule, force == "true"
         )
     except click.ClickException as error:
         error.exit_code = UNUSABLE

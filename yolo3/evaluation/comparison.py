@@ -19,6 +19,7 @@ from yolo3.evaluation.names import metric_names
 CONFIDENCE = 0.95
 LEAST_PICTURES = 5  # with a box of a class: an interval over fewer says nothing
 BETTER, HOLDS, WORSE, TOLD = "better", "not worse", "worse", "not judged"
+ENOUGH, TOO_LOW = "good enough", "too low"  # of a first champion
 AP50, AP, LATENCY = "AP50", "AP", "latency"
 JUDGED = "AP50.judged"  # no class has this key: those begin with AP50_
 _ROUNDING = 1e-9
@@ -44,6 +45,11 @@ class Rule:
     floor: float
     resamples: int
     seed: int
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not np.isfinite(value):  # nothing is ever less than NaN
+                raise ValueError(f"{name} must be a finite number, got {value}")
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ class Comparison:
     @property
     def worse(self) -> tuple[Line, ...]:
         """Return the lines that speak against the challenger."""
-        return tuple(line for line in self.lines if line.verdict == WORSE)
+        return tuple(line for line in self.lines if line.verdict in (WORSE, TOO_LOW))
 
     @property
     def passed(self) -> bool:
@@ -287,8 +293,8 @@ def _judge_latency(change: Number, factor: float) -> tuple[str, str]:
 
 def _judge_floor(value: float, floor: float) -> tuple[str, str]:
     if value < floor:
-        return WORSE, f"is {value:.3f}, a first champion needs {floor:g}"
-    return HOLDS, f"is {value:.3f}, which reaches the {floor:g} that a first champion needs"
+        return TOO_LOW, f"is {value:.3f}, a first champion needs {floor:g}"
+    return ENOUGH, f"is {value:.3f}, which reaches the {floor:g} that a first champion needs"
 
 
 def _check_alike(challenger: Measured, champion: Measured | None) -> None:

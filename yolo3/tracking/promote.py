@@ -59,6 +59,7 @@ def promote(
             }
         )
         log_pictures(pictures, class_names, source, "evaluation")
+        mlflow.log_metrics({f"data_{kind}": count for kind, count in findings.counts.items()})
         measured = _measure(versions, detectors, pictures)
         contenders = [
             Contender(version, detector.spec.input_wh, _pictures_seen(version, pictures))

@@ -11,9 +11,11 @@ from yolo3.checks.page import page
 from yolo3.evaluation.comparison import (
     BETTER,
     CONFIDENCE,
+    ENOUGH,
     HOLDS,
     LEAST_PICTURES,
     TOLD,
+    TOO_LOW,
     WORSE,
     Comparison,
     Line,
@@ -34,7 +36,7 @@ from yolo3.tracking.promotion import (
 MOST_PAIRS = 6  # pictures on which the two differ
 _PICTURE_WH = (480, 360)
 _PLOT_WH = (200, 22)
-_CHIPS = {BETTER: "good", HOLDS: "good", WORSE: "look"}
+_CHIPS = {BETTER: "good", HOLDS: "good", ENOUGH: "good", WORSE: "look", TOO_LOW: "look"}
 
 
 def write_promotion_page(promotion: Promotion, path: Path) -> Path:
@@ -82,38 +84,41 @@ def _tiles(promotion: Promotion) -> str:
 
 def _table(promotion: Promotion) -> str:
     comparison, champion = promotion.comparison, promotion.champion
-    columns = (
-        (f"champion, version {champion.version.number}" if champion else "champion", "number"),
-        (f"challenger, version {promotion.challenger.version.number}", "number"),
-        ("change", "number"),
-        ("its interval", ""),
-        ("verdict", ""),
+    new = (f"challenger, version {promotion.challenger.version.number}", "number")
+    old = [(f"champion, version {champion.version.number}", "number")] if champion else []
+    change = [("change", "number"), ("its interval", "")] if champion else []
+    head = "".join(
+        f"<th class='{style}'>{name}</th>" for name, style in (*old, new, *change, ("verdict", ""))
     )
-    head = "".join(f"<th class='{style}'>{name}</th>" for name, style in columns)
     scale = _scale(comparison)
-    rows = "".join(_row(line, _plot(line, comparison.rule, scale)) for line in comparison.lines)
+    rows = "".join(_row(line, comparison.rule, scale) for line in comparison.lines)
+    plots = " In a plot, the dot is the change and the bar its interval; the line stands for no"
+    plots += " change, the shade for what is tolerated."
     absent = f" No box in the list: {', '.join(comparison.absent)}." if comparison.absent else ""
     return (
         f"<h2>What was compared</h2><table><tr><th></th>{head}</tr>{rows}</table><p class='soft'>"
-        "Small print: intervals over resampled pictures. In a plot, the dot is the change and the"
-        " bar its interval; the line stands for no change, the shade for what is tolerated."
+        f"Small print: intervals over resampled pictures.{plots if champion else ''}"
         f"{escape(absent)}</p>"
     )
 
 
-def _row(line: Line, plot: str) -> str:
+def _row(line: Line, rule: Rule, scale: float) -> str:
     boxes = f"{line.boxes:,} boxes" if line.boxes is not None else ""
-    numbers = (
-        (shown(line.champion, line), shown_span(line.champion, line)),
-        (shown(line.challenger, line), shown_span(line.challenger, line)),
-        (shown_change(line), shown_change_span(line)),
-    )
-    cells = "".join(f"<td class='number'>{_over(*number)}</td>" for number in numbers)
+    new = _cell(shown(line.challenger, line), shown_span(line.challenger, line))
     chip = f"<span class='chip {_CHIPS.get(line.verdict, 'note')}'>{line.verdict}</span>"
+    old = change = ""
+    if line.champion:
+        old = _cell(shown(line.champion, line), shown_span(line.champion, line))
+        change = _cell(shown_change(line), shown_change_span(line))
+        change += f"<td>{_plot(line, rule, scale)}</td>"
     return (
-        f"<tr><td>{_over(escape(line.name), boxes)}</td>{cells}<td>{plot}</td>"
+        f"<tr><td>{_over(escape(line.name), boxes)}</td>{old}{new}{change}"
         f"<td>{_over(chip, escape(line.why))}</td></tr>"
     )
+
+
+def _cell(value: str, small: str) -> str:
+    return f"<td class='number'>{_over(value, small)}</td>"
 
 
 def _over(value: str, small: str) -> str:
@@ -215,31 +220,36 @@ def _jpeg(evaluation: Evaluation, index: int) -> str:
 
 def _how(promotion: Promotion) -> str:
     rule = promotion.comparison.rule
-    if not promotion.champion:
-        return (
-            "<h2>How it was judged</h2><p>There was no champion. The first one needs an AP50 of"
-            f" {rule.floor:g}.</p>"
+    judged = f"There was no champion. The first one needs an AP50 of {rule.floor:g}."
+    if promotion.champion:
+        judged = (
+            f"AP50 is worse if it lost more than {rule.tolerance:g}, or if its whole interval lies"
+            f" below 0. So is a class with {rule.class_tolerance:g}, if the list holds at least"
+            f" {rule.min_boxes} of its boxes, in {LEAST_PICTURES} pictures; others are told. The"
+            f" latency is worse beyond {rule.latency_factor:g} times the champion's. One worse line"
+            " refuses the challenger."
         )
     return (
-        "<h2>How it was judged</h2>"
-        f"<p>AP50 is worse if it lost more than {rule.tolerance:g}, or if its whole interval lies"
-        f" below 0. So is a class with {rule.class_tolerance:g}, if the list holds at least"
-        f" {rule.min_boxes} of its boxes, in {LEAST_PICTURES} pictures; others are told. The"
-        f" latency is worse beyond {rule.latency_factor:g} times the champion's. One worse line"
-        f" refuses the challenger.</p>{_how_measured(promotion)}"
+        f"<h2>How it was judged</h2><p>{judged}</p><p>{_how_measured(promotion)}</p>"
+        f"<p class='soft'>{escape(promotion.machine)}</p>"
     )
 
 
 def _how_measured(promotion: Promotion) -> str:
     comparison, rule = promotion.comparison, promotion.comparison.rule
+    paired = turns = ""
+    if promotion.champion:
+        paired = (
+            f", and {100 * comparison.class_confidence:.3g} % for changes of classes, so that all"
+            " judged classes hold together; both detectors on the same resamples"
+        )
+        turns = ", both detectors in turn"
     return (
-        f"<p>Intervals are those of {rule.resamples:,} resamples of the pictures (seed"
-        f" {rule.seed}), both detectors on the same ones: {100 * CONFIDENCE:g} %, and for changes"
-        f" of classes {100 * comparison.class_confidence:.3g} %, so that all judged classes hold"
-        " together. Latency is the median over"
-        f" {len(comparison.challenger.milliseconds)} pictures, one at a time, both detectors in"
-        f" turn, at the thresholds that they serve with, the fastest of {ROUNDS} rounds; reading is"
-        f" not counted.</p><p class='soft'>{escape(promotion.machine)}</p>"
+        f"Intervals are those of {rule.resamples:,} resamples of the pictures (seed {rule.seed}):"
+        f" {100 * CONFIDENCE:g} %{paired}. Latency is the median over"
+        f" {len(comparison.challenger.milliseconds)} pictures, one at a time{turns}, at the"
+        f" thresholds of the logged model, the fastest of {ROUNDS} rounds; reading is not"
+        " counted."
     )
 
 
