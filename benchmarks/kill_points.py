@@ -167,7 +167,8 @@ def _trial(folder: Path, store: Path, scenes: Path, moments: list[Moment], whole
         command = [sys.executable, str(PROJECT / "train.py"), "--resume", run_id]
     if "recorded parameters.json: start it anew" in printed:
         return row | {"outcome": "nothing recorded yet"}
-    if killed or f"runs:/{run_id}" not in printed:
+    finished = f"runs:/{run_id}" in printed or "is finished; there is nothing left" in printed
+    if killed or not finished:
         return row | {"outcome": "failed", "printed": printed[-2000:]}
     left = _left(folder, run_id)
     row["differs"] = [name for name in whole if left[name] != whole[name]]
