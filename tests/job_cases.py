@@ -79,6 +79,7 @@ class Trained:
 def tracking_in(folder, patch):
     """Work in a folder; without a setting, MLflow's store lies where one works."""
     mlflow.set_tracking_uri(None)
+    mlflow.set_registry_uri(None)
     patch.chdir(folder)
     yield mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(None)

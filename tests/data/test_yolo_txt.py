@@ -340,7 +340,7 @@ def test_all_problems_are_told_at_once(tmp_path):
         ("", "holds no keys"),
         ("names: [hat]\n", "does not name a split, expected train, val"),
         ("names: {1: hat, 2: bare}\ntrain: images", "names the classes 1, 2, expected 0, 1, 2"),
-        ("names: hat\ntrain: images", "has names 'hat', expected a list"),
+        ("names: hat\ntrain: images", "has names hat, expected a list"),
         ("names: [[hat]]\ntrain: images", "expected a list of texts"),
         ("names: [hat, hat]\ntrain: images", "class 'hat' stands twice"),
         ("names: [hat]\nnc: 3\ntrain: images", "has nc 3 and 1 names"),
