@@ -1,3 +1,4 @@
+import os
 import socket
 
 import mlflow
@@ -153,3 +154,4 @@ def test_a_registry_that_does_not_answer_is_told(tracking, monkeypatch):
                 Registry("x")
         finally:
             mlflow.set_registry_uri(None)
+            os.environ.pop("MLFLOW_REGISTRY_URI", None)  # MLflow sets it beside
