@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from benchmarks.machine import describe
+from yolo3.evaluation.machine import describe
 
 PROJECT = Path(__file__).resolve().parents[1]
 SCENES = 64

@@ -5,6 +5,7 @@ import pytest
 from job_cases import PROJECT
 
 from yolo3.network.weights import weights_digest
+from yolo3.tracking import provenance
 from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
 from yolo3.tracking.machine import VARIABLES
 from yolo3.tracking.reproduce.inputs import file_digest
@@ -15,6 +16,14 @@ def test_machine_threads_and_versions_are_recorded(trained):
     assert told["threads"]["intra_op"] >= 1 and told["processor"]["name"]
     assert told["packages"]["tensorflow"].startswith("2.")
     assert set(told["variables"]) <= set(VARIABLES)
+
+
+def test_a_run_that_goes_on_finds_its_threads(trained, at_trained):
+    threads = trained.json("environment.json")["threads"]["intra_op"]
+    assert provenance.recorded_threads(trained.run_id) == threads
+    run_id = trained.client.create_run("0").info.run_id
+    assert provenance.recorded_threads(run_id) == 0
+    trained.client.delete_run(run_id)
 
 
 def test_the_code_is_recorded_as_it_was_trained_with(alone, clone):

@@ -13,7 +13,7 @@ FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 def describe() -> str:
     """Name processor, cores, accelerators, memory, system and versions, on one line."""
-    name, flags = _processor()
+    name, flags = processor()
     units = ", ".join(flag for flag in FLAGS if flag in flags) or "no vector flags known"
     packages = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy"))
     memory = psutil.virtual_memory().total / 2**30
@@ -25,7 +25,8 @@ def describe() -> str:
     )
 
 
-def _processor() -> tuple[str, set[str]]:
+def processor() -> tuple[str, set[str]]:
+    """Name the processor and its flags."""
     information = Path("/proc/cpuinfo")
     if not information.exists():
         return platform.processor() or platform.machine(), set()
@@ -34,4 +35,5 @@ def _processor() -> tuple[str, set[str]]:
         for line in information.read_text().splitlines()
         if ":" in line
     )
-    return fields.get("model name", platform.machine()), set(fields.get("flags", "").split())
+    flags = fields.get("flags") or fields.get("Features", "")  # the second on ARM
+    return fields.get("model name", platform.machine()), set(flags.split())

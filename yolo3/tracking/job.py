@@ -144,7 +144,6 @@ class Job:
     def _log_stage(self, stage, model_name, registered_name="") -> Evaluation:
         """Evaluate the detector that the learner is now; log the report and the model."""
         network = as_float32(self.learner.network)  # what is logged is what is measured
-        provenance.log_weights(stage.name, network)
         evaluation = evaluate_detector(Detector(network, self.spec), self.data.val)
 
         def log():

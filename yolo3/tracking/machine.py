@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 from packaging.requirements import InvalidRequirement, Requirement
 
+from yolo3.evaluation.machine import processor
 from yolo3.training.determinism import cgroup_limit, running_threads, usable_cores
 
 FLAGS = (
@@ -65,23 +66,9 @@ def installed(package: str) -> str | None:
         return None
 
 
-def processor() -> tuple[str, set[str]]:
-    """Name the processor and its flags."""
-    information = Path("/proc/cpuinfo")
-    if not information.exists():
-        return platform.processor() or platform.machine(), set()
-    fields = dict(
-        (part.strip() for part in line.split(":", 1))
-        for line in information.read_text().splitlines()
-        if ":" in line
-    )
-    flags = fields.get("flags") or fields.get("Features", "")
-    return fields.get("model name", platform.machine()), set(flags.split())
-
-
 def _gpus():
     if keras.backend.backend() != "tensorflow":
-        return [device for device in keras.distribution.list_devices() if "cpu" not in device]
+        return keras.distribution.list_devices("gpu")
     import tensorflow as tf
 
     found = tf.config.list_physical_devices("GPU")

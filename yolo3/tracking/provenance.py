@@ -7,6 +7,8 @@ from pathlib import Path
 
 import keras
 import mlflow
+import mlflow.artifacts
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
@@ -76,6 +78,15 @@ def log_result(metrics: dict[str, float]) -> None:
     run_id = mlflow.active_run().info.run_id
     digests = stage_digests(MlflowClient().get_run(run_id).data.tags)
     mlflow.log_dict({"weights_sha256": digests, "metrics": metrics}, RESULT)
+
+
+def recorded_threads(run_id: str) -> int:
+    """Give the threads to an operation that a run had, 0 where it did not come to record them."""
+    try:
+        told = mlflow.artifacts.load_dict(f"runs:/{run_id}/{ENVIRONMENT}")
+    except (MlflowException, OSError):
+        return 0
+    return told["threads"]["intra_op"] or 0
 
 
 def stage_digests(tags: dict[str, str]) -> dict[str, str]:

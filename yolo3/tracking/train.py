@@ -126,7 +126,8 @@ def _train(settings, past: Past | None):
     _print_data(data, checkup)
     if past:
         past.check_data(data.digests)
-    determinism.settle(settings.seed, settings.threads)
+    threads = provenance.recorded_threads(past.run_id) if past else 0  # on whatever machine it was
+    determinism.settle(settings.seed, threads or settings.threads)
     network = build_network(planned, settings.precision)
     standing = past.standing if past else None
     start = None if standing else start_from(network, planned, settings.weights_path)
