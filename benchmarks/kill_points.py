@@ -25,7 +25,7 @@ from pathlib import Path
 import click
 from mlflow.tracking import MlflowClient
 
-from benchmarks.machine import describe
+from yolo3.evaluation.machine import describe
 
 PROJECT = Path(__file__).parents[1]
 LINES = (

@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 import psutil
 
-from benchmarks.machine import describe
+from yolo3.evaluation.machine import describe
 
 MB = 1e6
 STEPS = 8

@@ -31,13 +31,13 @@ import click
 import numpy as np
 import yaml
 
-from benchmarks.machine import describe
 from yolo3.data.folders import finite_number, numbered_lines
 from yolo3.data.pictures import Picture
 from yolo3.data.splits import split_pictures
 from yolo3.data.voc import read_voc
 from yolo3.data.yolo_txt import write_yolo
 from yolo3.evaluation.evaluate import Evaluation
+from yolo3.evaluation.machine import describe
 from yolo3.network.postprocess import Detections
 
 FIELDS = "class cx cy width height score"

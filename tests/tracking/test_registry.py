@@ -1,4 +1,3 @@
-import os
 import socket
 
 import mlflow
@@ -154,4 +153,3 @@ def test_a_registry_that_does_not_answer_is_told(tracking, monkeypatch):
                 Registry("x")
         finally:
             mlflow.set_registry_uri(None)
-            os.environ.pop("MLFLOW_REGISTRY_URI", None)  # MLflow sets it beside
