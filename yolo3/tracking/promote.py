@@ -48,38 +48,25 @@ def promote(
     print("\n".join(findings.lines()), end="\n" if findings.found else "")
     _check_enough(pictures, rule, annotation_path)
     with record.open_run() as run:
-        record.log_params(
-            {
-                "name": name,
-                "challenger_version": new.number,
-                "champion_version": champion.number if champion else "none",
-                "annotation_path": annotation_path,
-                **asdict(rule),
-                "force": str(force).lower(),
-            }
-        )
+        _log_parameters(versions, annotation_path, rule, force)
         log_pictures(pictures, class_names, source, "evaluation")
         mlflow.log_metrics({f"data_{kind}": count for kind, count in findings.counts.items()})
         measured = _measure(versions, detectors, pictures)
-        contenders = [
-            Contender(version, detector.spec.input_wh, _pictures_seen(version, pictures))
-            for version, detector in zip(versions, detectors, strict=True)
-        ]
         promotion = Promotion(
-            *_pair(contenders),
-            compare(*_pair(measured), rule),
-            annotation_path,
-            pictures_digest(pictures),
-            force,
-            describe(),
-            run.info.run_id,
+            *_pair(_contenders(versions, detectors, pictures)),
+            comparison=compare(*_pair(measured), rule),
+            annotation_path=annotation_path,
+            sha256=pictures_digest(pictures),
+            force=force,
+            machine=describe(),
+            run_id=run.info.run_id,
         )
         _log(promotion)
         _apply(registry, promotion)
     return promotion.moves
 
 
-def _pair(sides: list) -> tuple:
+def _pair(sides: Sequence) -> tuple:
     """Give challenger and champion, None for a champion that there is not."""
     return (*sides, None)[:2]
 
@@ -125,6 +112,15 @@ def _measure(
     return [Measured(found, own) for found, own in zip(evaluations, times, strict=True)]
 
 
+def _contenders(
+    versions: Sequence[Version], detectors: Sequence[Detector], pictures: Sequence[Picture]
+) -> list[Contender]:
+    return [
+        Contender(version, detector.spec.input_wh, _pictures_seen(version, pictures))
+        for version, detector in zip(versions, detectors, strict=True)
+    ]
+
+
 def _pictures_seen(version: Version, pictures: Sequence[Picture]) -> int | None:
     """Count the pictures that the version's training had; None where its run does not say."""
     if not version.run_id:
@@ -135,6 +131,22 @@ def _pictures_seen(version: Version, pictures: Sequence[Picture]) -> int | None:
         return None
     seen = {line.split()[0] for line in text.splitlines() if line.strip()}
     return sum(picture.digest in seen for picture in pictures)
+
+
+def _log_parameters(
+    versions: Sequence[Version], annotation_path: str, rule: Rule, force: bool
+) -> None:
+    new, champion = _pair(versions)
+    record.log_params(
+        {
+            "name": new.name,
+            "challenger_version": new.number,
+            "champion_version": champion.number if champion else "none",
+            "annotation_path": annotation_path,
+            **asdict(rule),
+            "force": str(force).lower(),
+        }
+    )
 
 
 def _log(promotion: Promotion) -> None:
