@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.machine import describe
+from yolo3.evaluation.machine import describe
 
 MEMORY_BYTES = 3 << 30  # that reading may take beyond what a process has with its libraries loaded
 COLUMNS = ("tried", "accepted", "refused", "before", "defect")
