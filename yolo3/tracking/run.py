@@ -1,6 +1,7 @@
 """One MLflow run: opened once, and told everything that is worth knowing of a training."""
 
 import json
+import os
 import random
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from yolo3.data.project import PROJECT_DIR
 from yolo3.data.project import find_file as find_file  # part of what a run offers
 from yolo3.evaluation.evaluate import Evaluation
 from yolo3.evaluation.report import write_report
+from yolo3.tracking.secrets import holds_secret, redact, redacted
 
 LOCK = PROJECT_DIR / "requirements.txt"
 
@@ -31,12 +33,28 @@ def open_run() -> Iterator[mlflow.ActiveRun]:
     started = mlflow.start_run(log_system_metrics=True)
     random.setstate(seeded)
     with started as run:
+        _hide_secrets(run)
         print(f"MLflow run {run.info.run_id} at {_shown_uri()}", flush=True)
         yield run
 
 
 def _shown_uri() -> str:
-    return mlflow.get_tracking_uri().removeprefix("file://")
+    return redact(mlflow.get_tracking_uri()).removeprefix("file://")
+
+
+def _hide_secrets(run: mlflow.ActiveRun) -> None:
+    """Mend what MLflow itself tells and records of addresses; of parameters it can only be told."""
+    if holds_secret(mlflow.get_tracking_uri()):
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    for name, value in run.data.tags.items():
+        if holds_secret(value):
+            mlflow.set_tag(name, redact(value))
+    if leaked := [name for name, value in run.data.params.items() if holds_secret(value)]:
+        print(
+            f"`mlflow run` has recorded a password or token in {', '.join(leaked)}: delete the run"
+            " and change it; MLFLOW_TRACKING_PASSWORD and the like are recorded nowhere",
+            flush=True,
+        )
 
 
 def log_params(values: dict) -> None:
@@ -47,13 +65,13 @@ def log_params(values: dict) -> None:
     """
     run_id = mlflow.active_run().info.run_id
     taken = MlflowClient().get_run(run_id).data.params
-    mlflow.log_params({name: value for name, value in values.items() if name not in taken})
+    mlflow.log_params({k: redacted(v) for k, v in values.items() if k not in taken})
 
 
 def log_settings(settings) -> None:
     """Log a settings dataclass: as parameters, and with its types in `parameters.json`."""
     log_params(asdict(settings))
-    mlflow.log_dict(asdict(settings), "parameters.json")
+    mlflow.log_dict(redacted(asdict(settings)), "parameters.json")
 
 
 def log_lock() -> None:

@@ -30,6 +30,7 @@ from yolo3.network.spec import make_spec, parse_input_size, read_anchors
 from yolo3.tracking import run as record
 from yolo3.tracking.check import log_check
 from yolo3.tracking.dataset import boxes_per_class, log_pictures
+from yolo3.tracking.secrets import refuse_secrets
 from yolo3.tracking.weights import Start, start_from
 from yolo3.training.learner import Learner
 from yolo3.training.stages import Stage, frozen_layers, run_stage
@@ -103,6 +104,7 @@ def train_and_evaluate(settings: Settings) -> Outcome:
     Raises DataError, WeightsError or ValueError, before the run is opened, for what the user must
     mend.
     """
+    refuse_secrets(vars(settings), allowed=("weights_path",))
     anchors_wh = read_anchors(record.find_file(settings.anchors_path))
     input_wh = parse_input_size(settings.input_size)
     given = read_data(settings)
