@@ -15,6 +15,7 @@ from yolo3.data.pictures import Picture
 from yolo3.data.project import PROJECT_DIR, find_file
 from yolo3.data.splits import check_apart, split_pictures
 from yolo3.network.spec import make_spec, parse_input_size, read_anchors
+from yolo3.tracking.secrets import refuse_secrets
 
 CLEAN, DESERVES_A_LOOK, UNUSABLE = 0, 1, 2  # exit status
 
@@ -25,6 +26,7 @@ def run_check(log: bool, **options: object) -> int:
     Raises click.ClickException with the status UNUSABLE for what no training could start with.
     """
     try:
+        explain_errors(refuse_secrets)(options)
         checkup = explain_errors(_check)(**options)
     except click.ClickException as error:
         error.exit_code = UNUSABLE

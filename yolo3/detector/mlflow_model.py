@@ -23,7 +23,6 @@ import mlflow.keras
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
-from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.models.model import MLMODEL_FILE_NAME, ModelInfo
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
@@ -258,7 +257,7 @@ def _download(uri: str, folder: str) -> Path:
     address = f"models:/{uri}" if uri.startswith("m-") else uri
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=folder))
-    except (MlflowException, OSError) as error:
+    except Exception as error:  # each kind of store raises its own
         raise ModelError(
             f"no model at {uri!r}: expected a folder or an MLflow model URI ({error})"
         ) from error

@@ -8,6 +8,7 @@ import mlflow
 from yolo3.checks.checkup import Checkup
 from yolo3.checks.report import write_check_report
 from yolo3.tracking.dataset import log_pictures
+from yolo3.tracking.secrets import redact, redacted
 
 REPORT = "check.html"
 
@@ -31,11 +32,11 @@ def record_check(checkup: Checkup, title: str, parameters: dict[str, str]) -> st
     Opens the run by itself: `yolo3.tracking.run` would load Keras, which a check does without.
     """
     with mlflow.start_run() as run:
-        mlflow.log_params(parameters)
+        mlflow.log_params(redacted(parameters))
         for side, context in ((checkup.train, "training"), (checkup.val, "validation")):
             log_pictures(side, checkup.spec.class_names, Path(title), context)
         counts = {f"data_{kind}": count for kind, count in checkup.findings.counts.items()}
         mlflow.log_metrics(counts | log_check(checkup, title))
-        store = mlflow.get_tracking_uri().removeprefix("file://")
+        store = redact(mlflow.get_tracking_uri()).removeprefix("file://")
         print(f"MLflow run {run.info.run_id} at {store}", flush=True)
         return run.info.run_id

@@ -9,6 +9,7 @@ from yolo3.detector.mlflow_model import load_detector
 from yolo3.evaluation.report import write_report
 from yolo3.tracking import run as record
 from yolo3.tracking.dataset import log_pictures
+from yolo3.tracking.secrets import refuse_secrets
 from yolo3.training.validation import evaluate_detector
 
 
@@ -20,6 +21,7 @@ def evaluate_model(
     Raises DataError for the list, ModelError for the model, and ValueError when the names in
     `classes_path` are not the model's.
     """
+    refuse_secrets({"annotation_path": annotation_path, "classes_path": classes_path})
     detector = load_detector(model)
     class_names = detector.spec.class_names
     if classes_path and read_classes(record.find_file(classes_path)) != class_names:

@@ -8,6 +8,7 @@ from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
 from yolo3.tracking.outage import QUICK_TIMEOUT, asking_once, is_outage
+from yolo3.tracking.secrets import redact
 
 SYSTEM = "system/"  # MLflow's own watch over the machine; no part of a training
 
@@ -64,7 +65,7 @@ class Journal:
                 raise
             count = sum(len(entry["numbers"]) for entry in self.entries[self._sent :])
             print(
-                f"the tracking server at {mlflow.get_tracking_uri()} does not answer; "
+                f"the tracking server at {redact(mlflow.get_tracking_uri())} does not answer; "
                 f"{count} metrics are kept and sent later",
                 flush=True,
             )

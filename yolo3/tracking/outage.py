@@ -13,6 +13,8 @@ from mlflow.environment_variables import (
 )
 from mlflow.exceptions import MlflowException
 
+from yolo3.tracking.secrets import redact
+
 PATIENCE = 600.0  # seconds that the end of a stage waits for the server
 PAUSE = 5.0  # seconds between two tries
 QUICK_TIMEOUT = 10  # seconds; for what can be sent later as well
@@ -71,13 +73,13 @@ def patiently(call: Callable[[], Answer], how_to_finish: str) -> Answer:
             if end is None:
                 end = now + PATIENCE
                 print(
-                    f"the tracking server at {mlflow.get_tracking_uri()} does not answer; "
+                    f"the tracking server at {redact(mlflow.get_tracking_uri())} does not answer; "
                     f"waiting for it, {PATIENCE / 60:.0f} minutes at most",
                     flush=True,
                 )
             elif now > end:
                 raise TrackingAway(
-                    f"the tracking server at {mlflow.get_tracking_uri()} has not answered for "
-                    f"{PATIENCE / 60:.0f} minutes. {how_to_finish}"
+                    f"the tracking server at {redact(mlflow.get_tracking_uri())} has not "
+                    f"answered for {PATIENCE / 60:.0f} minutes. {how_to_finish}"
                 ) from error
             time.sleep(PAUSE)

@@ -22,6 +22,7 @@ from yolo3.scenes import PRETRAIN, write_dataset
 from yolo3.tracking import provenance
 from yolo3.tracking import run as record
 from yolo3.tracking.dataset import log_pictures, pictures_digest
+from yolo3.tracking.secrets import redact, refuse_secrets
 from yolo3.tracking.weights import start_from
 from yolo3.training.determinism import settle
 from yolo3.training.learner import Learner
@@ -65,6 +66,7 @@ def pretrain(settings: Settings) -> dict[str, float]:
     Writes the weights to `output`, and beside it a `.json` with the settings, the digests of the
     scenes and the numbers of every epoch. Returns the numbers of the best epoch.
     """
+    refuse_secrets(vars(settings), allowed=("weights_path",))
     input_wh = parse_input_size(settings.input_size)
     train, val = _scenes(settings)
     anchors_wh = read_anchors(record.find_file(settings.anchors_path))
@@ -128,7 +130,7 @@ def _story(weights_path):
         return None
     file = record.find_file(weights_path)
     story = file.with_suffix(".json")
-    return json.loads(story.read_text("utf-8")) if story.is_file() else {"file": file.name}
+    return json.loads(story.read_text("utf-8")) if story.is_file() else {"file": redact(file.name)}
 
 
 def _scenes(settings):

@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
+from yolo3.tracking.secrets import redact
 from yolo3.training.checkpoint import (
     FILE,
     CheckpointError,
@@ -83,7 +84,7 @@ def look_back(run_id: str, kind: type[Settings], changed: dict) -> Past:
         run = client.get_run(run_id)
     except MlflowException as error:
         raise ResumeError(
-            f"no run {run_id!r} at {mlflow.get_tracking_uri()} ({error.message})"
+            f"no run {run_id!r} at {redact(mlflow.get_tracking_uri())} ({error.message})"
         ) from error
     if run.info.status == "FINISHED" and INTERRUPTED not in run.data.tags:
         raise ResumeError(f"run {run_id} is finished; there is nothing left to go on with")

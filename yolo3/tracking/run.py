@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from yolo3.evaluation.evaluate import Evaluation
 from yolo3.evaluation.report import write_report
 from yolo3.tracking.outage import QUICK_TIMEOUT, asking_once, patiently
 from yolo3.tracking.resume import INTERRUPTED, RESUMES
+from yolo3.tracking.secrets import holds_secret, redact, redacted
 from yolo3.training.interrupt import Interrupted
 
 SQLITE = "sqlite:///"
@@ -45,6 +47,7 @@ def open_run(resumed: str = "") -> Iterator[mlflow.ActiveRun]:
     run = mlflow.start_run(resumed or None, log_system_metrics=True)
     random.setstate(seeded)
     try:
+        _hide_secrets(run)
         print(f"MLflow run {run.info.run_id} at {_shown_uri()}", flush=True)
         yield run
     except Interrupted as request:
@@ -100,15 +103,15 @@ def _check_store() -> None:
     uri = mlflow.get_tracking_uri()
     if not uri.startswith(SQLITE):
         return
-    file = Path(uri.removeprefix(SQLITE))
+    file = Path(uri.removeprefix(SQLITE).partition("?")[0])
     try:
         if file.exists():
             file.open("r+b").close()
         _write_in(file.parent)
     except OSError as error:
         raise ValueError(
-            f"the tracking store {uri} cannot be written ({error.strerror}); choose another, as "
-            f"with MLFLOW_TRACKING_URI={SQLITE}/tmp/mlflow.db"
+            f"the tracking store {redact(uri)} cannot be written ({error.strerror}); choose another, "
+            f"as with MLFLOW_TRACKING_URI={SQLITE}/tmp/mlflow.db"
         ) from None
     name = hashlib.sha256(str(file.resolve()).encode()).hexdigest()
     with filelock.FileLock(Path(tempfile.gettempdir()) / f"mlflow-{name}.lock"):
@@ -121,7 +124,22 @@ def _write_in(folder):
 
 
 def _shown_uri() -> str:
-    return mlflow.get_tracking_uri().removeprefix("file://")
+    return redact(mlflow.get_tracking_uri()).removeprefix("file://")
+
+
+def _hide_secrets(run: mlflow.ActiveRun) -> None:
+    """Mend what MLflow itself tells and records of addresses; of parameters it can only be told."""
+    if holds_secret(mlflow.get_tracking_uri()):
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    for name, value in run.data.tags.items():
+        if holds_secret(value):
+            mlflow.set_tag(name, redact(value))
+    if leaked := [name for name, value in run.data.params.items() if holds_secret(value)]:
+        print(
+            f"`mlflow run` has recorded a password or token in {', '.join(leaked)}: delete the run"
+            " and change it; MLFLOW_TRACKING_PASSWORD and the like are recorded nowhere",
+            flush=True,
+        )
 
 
 def log_params(values: dict) -> None:
@@ -132,13 +150,13 @@ def log_params(values: dict) -> None:
     """
     run_id = mlflow.active_run().info.run_id
     taken = MlflowClient().get_run(run_id).data.params
-    mlflow.log_params({name: value for name, value in values.items() if name not in taken})
+    mlflow.log_params({k: redacted(v) for k, v in values.items() if k not in taken})
 
 
 def log_settings(settings) -> None:
     """Log a settings dataclass: as parameters, and with its types in `parameters.json`."""
     log_params(asdict(settings))
-    mlflow.log_dict(asdict(settings), "parameters.json")
+    mlflow.log_dict(redacted(asdict(settings)), "parameters.json")
 
 
 def log_lock() -> None:

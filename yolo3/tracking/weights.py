@@ -12,7 +12,6 @@ from pathlib import Path
 import keras
 import mlflow
 import mlflow.artifacts
-from mlflow.exceptions import MlflowException
 from mlflow.models.model import MLMODEL_FILE_NAME
 
 from yolo3.detector.mlflow_model import DATA_FOLDER
@@ -29,6 +28,7 @@ from yolo3.network.weights import (
 )
 from yolo3.tracking.download import OFFICIAL, cache_folder, fetch
 from yolo3.tracking.run import find_file
+from yolo3.tracking.secrets import redact
 
 URI = re.compile(r"[a-z][a-z0-9+.-]+:/|m-[0-9a-f]{32}$")
 """What a logged model is called: runs:/…, models:/…, the address of its folder, or m-…"""
@@ -111,9 +111,10 @@ def _load(network, spec, weights_path):
         weights = read_file(file, network)
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    report = fill(network, weights.arrays, weights_path)
+    told = redact(weights_path)
+    report = fill(network, weights.arrays, told)
     own = weights.mask if weights.mask and outputs_filled(network, report) else spec.mask
-    return Start(weights_path, replace(spec, mask=own), report, weights.kind, digest)
+    return Start(told, replace(spec, mask=own), report, weights.kind, digest)
 
 
 @contextmanager
@@ -136,7 +137,7 @@ def _download(uri, folder):
     address = f"models:/{uri}" if uri.startswith("m-") else uri
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=folder))
-    except (MlflowException, OSError) as error:
+    except Exception as error:  # each kind of store raises its own
         raise WeightsError(f"no model at {uri!r}: {error}") from error
 
 
