@@ -160,6 +160,7 @@ def test_a_person_can_read_how_it_goes(trained):
     assert lines[0].startswith("training: 8 pictures, boxes: ") and "helmet" in lines[0]
     assert lines[1].startswith("validation: 4 pictures, boxes: ")
     assert any("filled 22 layers" in line for line in lines)
+    assert [line for line in lines if line.startswith("finetune: needs about ")]
     for start in ("frozen 1/1  loss ", "finetune 1/2  loss ", "finetune 2/2  loss "):
         [line] = [line for line in lines if line.startswith(start)]
         assert "val loss" in line and "val AP50" in line and line.endswith("images/s")
@@ -341,6 +342,7 @@ def test_mistakes_are_told_before_a_run_is_opened(scenes, base, tracking, tmp_pa
         "expected a .keras file": {"weights_path": scenes.every},
         "must be a multiple of 32, got '100'": {"input_size": "100"},
         "must be a number or WxH, got 'big'": {"input_size": "big"},
+        "finetune needs about": {"batch_size": 10**7},
         "does not fit this network (yolov3)": {
             "anchors_path": "model_data/yolo_anchors.txt",
             "weights_path": base,

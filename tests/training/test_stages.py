@@ -213,7 +213,8 @@ def test_report_holds_every_number_and_the_rate_falls(training, tmp_path, capsys
     assert rates.index(max(rates)) <= 1
     assert rates[1:] == sorted(rates[1:], reverse=True)
     assert rates[-1] == pytest.approx(0.5 * LAST_RATE, rel=0.2)
-    lines = capsys.readouterr().out.splitlines()
+    need, *lines = capsys.readouterr().out.splitlines()
+    assert need.startswith("finetune: needs about 0.")
     assert len(lines) == 8
     assert lines[1].startswith("finetune 2/8  loss ")
     assert "val AP50 0.100 *" in lines[1]

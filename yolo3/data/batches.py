@@ -12,6 +12,12 @@ from yolo3.data.augmentation import Augmentation, Sample, augment
 from yolo3.data.images import letterbox, place, read_image
 
 CACHE_BYTES = 1 << 30
+QUEUE = 4  # batches that wait for the step
+
+
+def picture_bytes(size_wh: tuple[int, int]) -> int:
+    """Give what a decoded picture takes: Pillow keeps four bytes for an RGB pixel."""
+    return size_wh[0] * size_wh[1] * 4
 
 
 class Batches(keras.utils.PyDataset):
@@ -38,7 +44,7 @@ class Batches(keras.utils.PyDataset):
         first_epoch: int = 0,
         workers: int = 1,
     ):
-        super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=4)
+        super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=QUEUE)
         if not pictures:
             raise ValueError("expected at least one picture, got none")
         self.pictures = list(pictures)
@@ -54,6 +60,11 @@ class Batches(keras.utils.PyDataset):
 
     def __len__(self):
         return -(-len(self.pictures) // self.batch_size)
+
+    @property
+    def cached_bytes(self) -> int:
+        """Give what the pictures take that are kept by now."""
+        return self._cache.used_bytes
 
     def on_epoch_begin(self):
         self._within_epoch = True
@@ -112,8 +123,9 @@ class _PictureCache:
     """Keep pictures as they are scaled for the network, up to a number of bytes."""
 
     def __init__(self, input_wh, limit_bytes):
+        self.used_bytes = 0
         self._input_wh = input_wh
-        self._left = limit_bytes
+        self._limit_bytes = limit_bytes
         self._samples = {}
         self._lock = threading.Lock()
 
@@ -129,9 +141,10 @@ class _PictureCache:
             picture.boxes_xyxy * np.tile(np.float32(box.scale_xy), 2),
             picture.class_ids,
         )
-        cost = width * height * 4  # Pillow keeps four bytes for an RGB pixel
+        cost = picture_bytes((width, height))
         with self._lock:
-            if cost <= self._left and picture.path not in self._samples:
-                self._left -= cost
+            room = self.used_bytes + cost <= self._limit_bytes
+            if room and picture.path not in self._samples:
+                self.used_bytes += cost
                 self._samples[picture.path] = sample
         return sample

@@ -32,13 +32,13 @@ from yolo3.tracking.check import log_check
 from yolo3.tracking.dataset import boxes_per_class, log_pictures
 from yolo3.tracking.weights import Start, start_from
 from yolo3.training.learner import Learner
+from yolo3.training.memory import foresee_memory
 from yolo3.training.stages import Stage, frozen_layers, run_stage
-from yolo3.training.validation import evaluate_detector, one_box, validate
+from yolo3.training.validation import VAL_BATCH_SIZE, evaluate_detector, one_box, validate
 
 FROZEN_MODEL = "keras-yolo-model-frozen-pass"
 FINAL_MODEL = "keras-yolo-model"
 FINE_TUNE_RATE = 0.1  # of initial_lr: the outputs alone bear more than all layers do
-VAL_BATCH_SIZE = 16  # fixed, since the validation loss depends on what shares a batch
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class Outcome:
 def train_and_evaluate(settings: Settings) -> Outcome:
     """Run the main job in one MLflow run.
 
-    Raises DataError, WeightsError or ValueError, before the run is opened, for what the user must
-    mend.
+    Raises DataError, WeightsError, MemoryNeeded or ValueError, before the run is opened, for what
+    the user must mend.
     """
     anchors_wh = read_anchors(record.find_file(settings.anchors_path))
     input_wh = parse_input_size(settings.input_size)
@@ -114,6 +114,8 @@ def train_and_evaluate(settings: Settings) -> Outcome:
     network = build_network(planned, settings.precision)
     start = start_from(network, planned, settings.weights_path)
     frozen = frozen_layers(network, settings.freeze, start.filled)
+    if settings.fine_tune_epochs:  # the first stage takes less, and might end an hour later
+        foresee_memory("finetune", network, start.spec, (), data.train, settings.batch_size)
     with record.open_run() as run:
         folder = Path(settings.log_dir) / run.info.run_id
         _record_start(settings, start, data, checkup, folder)

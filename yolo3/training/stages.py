@@ -14,6 +14,7 @@ from tqdm import tqdm
 from yolo3.data.batches import Batches
 from yolo3.network.model import output_layers
 from yolo3.training.learner import Learner
+from yolo3.training.memory import check_memory, explain_exhaustion
 
 FREEZE = ("body", "backbone", "none")
 WARM_UP = 0.1
@@ -74,16 +75,17 @@ def run_stage(
     on_epoch: called after each epoch with its place on the common axis, from 0, and its numbers.
     folder: where `<stage>-best.keras` and TensorBoard's events go.
     Returns the numbers of each epoch, which count from 1; none where the stage has no epochs, and
-    nothing changes then.
+    nothing changes then. Raises MemoryNeeded where the stage does not fit into memory.
     """
     if not stage.epochs:
         return []
+    check_memory(stage.name, learner, stage.frozen, batches)
     prepare(learner, stage, len(batches))
     batches.epoch = stage.first_epoch
     folder.mkdir(parents=True, exist_ok=True)
     best = _Best(folder / f"{stage.name}-best.keras", stage.tolerance)
     report = _Report(stage, batches, validate, best, on_epoch)
-    learner.fit(
+    explain_exhaustion(stage.name, batches.batch_size)(learner.fit)(
         batches,
         initial_epoch=stage.first_epoch,
         epochs=stage.first_epoch + stage.epochs,

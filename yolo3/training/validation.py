@@ -17,6 +17,7 @@ from yolo3.network.loss import COMPONENTS, yolo_loss
 from yolo3.network.postprocess import Thresholds
 from yolo3.training.learner import Learner
 
+VAL_BATCH_SIZE = 16  # fixed, since the validation loss depends on what shares a batch
 THRESHOLDS = Thresholds(score_threshold=0.001, max_detections=MAX_DETECTIONS)
 """What AP is measured with: nearly everything that was found counts, ranked by its score."""
 
