@@ -70,13 +70,14 @@ def main(text, only, output):
     print(describe())
     print(f"{'network':8}{'input':>6}{'batch':>6}  {'precision':15}{'stage':14}{'':12}", end="")
     print(f"{'estimate':>9}{'measured':>9}  ratio")
+    output.parent.mkdir(parents=True, exist_ok=True)
     rows = []
     for case in _cases():
         if only in _name(case):
             rows.append(asdict(case) | _in_a_process(case))
             print(_name(case), _figures(rows[-1]), flush=True)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps({"machine": describe(), "rows": rows}, indent=1), "utf-8")
+            story = {"machine": describe(), "rows": rows}
+            output.write_text(json.dumps(story, indent=1), "utf-8")
 
 
 def _name(case):

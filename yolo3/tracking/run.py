@@ -110,8 +110,8 @@ def _check_store() -> None:
         _write_in(file.parent)
     except OSError as error:
         raise ValueError(
-            f"the tracking store {redact(uri)} cannot be written ({error.strerror}); choose another, "
-            f"as with MLFLOW_TRACKING_URI={SQLITE}/tmp/mlflow.db"
+            f"the tracking store {redact(uri)} cannot be written ({error.strerror}); choose "
+            f"another, as with MLFLOW_TRACKING_URI={SQLITE}/tmp/mlflow.db"
         ) from None
     name = hashlib.sha256(str(file.resolve()).encode()).hexdigest()
     with filelock.FileLock(Path(tempfile.gettempdir()) / f"mlflow-{name}.lock"):

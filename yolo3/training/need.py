@@ -5,6 +5,7 @@ What a step holds follows from the network's graph. The constants are measured:
 """
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,12 +21,13 @@ from yolo3.network.spec import NetworkSpec
 from yolo3.training.validation import VAL_BATCH_SIZE
 
 MIB = 1 << 20
-COMPILED = 60 * MIB  # Keras's and TensorFlow's own, once
+COMPILED = 120 * MIB  # Keras's and TensorFlow's own, once
 COMPILED_LAYER = 1.2 * MIB  # graph and kernels of a layer with weights
-COMPILED_TRAINED_LAYER = 3.3 * MIB  # more, for its gradients and its optimizer
+COMPILED_TRAINED_LAYER = 3.8 * MIB  # more, for its gradients and its optimizer
 WEIGHT_COPIES = 4  # gradient, the two slots of AdamW, the update
-WORKING = 1.08  # of the activations of a step: what kernels hold while they run, and gaps
+WORKING = 1.12  # of the activations of a step: what kernels hold while they run, and gaps
 WORKING_FORWARD = 1.2  # the same where nothing is kept for a way back
+UNLIKE = 0.4  # of a validation batch: what the pool cannot give it where a step's is far smaller
 PIXELS = 1.5  # float32 copies of the picture beside the network's input
 LOSS_NUMBERS = 8  # float32 numbers per number of the outputs, and per candidate and true box
 LOADED_BATCHES = batches.QUEUE + 4  # in two workers, on the way to the step, and in it
@@ -50,15 +52,18 @@ class Need:
     validation: int
 
     def at(self, batch_size: int) -> int:
-        """Give the whole need with a batch size."""
-        step = self.weights + batch_size * self.per_picture
+        """Give the whole need with a batch size.
+
+        What a step leaves in the pool serves validation badly where its batches are smaller.
+        """
+        unlike = UNLIKE * self.validation * max(0, 1 - batch_size / VAL_BATCH_SIZE)
+        step = self.weights + batch_size * self.per_picture + int(unlike)
         return self.fixed + self.cache + max(step, self.weights // 2 + self.validation)
 
     def largest_batch(self, limit: float) -> int:
         """Give the largest batch size whose need is within a limit in bytes; 0: none is."""
-        if self.at(1) > limit:
-            return 0
-        return int((limit - self.fixed - self.cache - self.weights) / self.per_picture)
+        most = max(1, int(limit / self.per_picture))
+        return bisect_right(range(1, most + 1), limit, key=self.at)
 
     def resized(self, part: float) -> "Need":
         """Estimate the same with an input of another area, as a part of this one's."""
