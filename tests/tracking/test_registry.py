@@ -3,6 +3,7 @@ import socket
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from mlflow.environment_variables import MLFLOW_REGISTRY_URI
 
 from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
 from yolo3.tracking.registry import Registry, RegistryError, Version
@@ -153,3 +154,4 @@ def test_a_registry_that_does_not_answer_is_told(tracking, monkeypatch):
                 Registry("x")
         finally:
             mlflow.set_registry_uri(None)
+            MLFLOW_REGISTRY_URI.unset()  # which MLflow has set beside
