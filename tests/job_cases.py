@@ -35,6 +35,7 @@ class Trained:
     output: str
     options: dict
     store: str  # tracking URI
+    runs: tuple[str, ...] = ()  # all that the store had when it ended, where that is known
 
     @property
     def client(self):
@@ -109,7 +110,9 @@ def run_training(options) -> Trained:
     done = CliRunner().invoke(train.main, as_arguments(options), catch_exceptions=False)
     assert done.exit_code == 0, done.output
     [run_id] = re.findall(r"^MLflow run (\w+) at ", done.output, re.MULTILINE)
-    return Trained(run_id, done.output, options, mlflow.get_tracking_uri())
+    store = mlflow.get_tracking_uri()
+    runs = tuple(run.info.run_id for run in MlflowClient(store).search_runs(["0"]))
+    return Trained(run_id, done.output, options, store, runs)
 
 
 def fail_training(options) -> str:

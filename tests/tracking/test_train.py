@@ -26,8 +26,7 @@ EPOCHS = 3  # of the shared training: one frozen, two of fine-tuning
 
 
 def test_there_is_one_run_and_it_ended_well(trained):
-    runs = trained.client.search_runs(["0"])
-    assert [run.info.run_id for run in runs] == [trained.run_id]
+    assert trained.runs == (trained.run_id,)
     assert trained.run.info.status == "FINISHED"
 
 
