@@ -74,15 +74,16 @@ def ciou_xyxy(a, b):
     Zheng et al. 2020, equations 8 to 11. Keras's own `compute_ciou` leaves width / height without
     a floor, and its gradient through alpha, which the paper holds constant.
     """
-    size_a = a[..., 2:] - a[..., :2]
-    size_b = b[..., 2:] - b[..., :2]
-    overlap_wh = ops.relu(ops.minimum(a[..., 2:], b[..., 2:]) - ops.maximum(a[..., :2], b[..., :2]))
+    low_a, high_a = ops.split(a, 2, axis=-1)
+    low_b, high_b = ops.split(b, 2, axis=-1)
+    size_a, size_b = high_a - low_a, high_b - low_b
+    overlap_wh = ops.relu(ops.minimum(high_a, high_b) - ops.maximum(low_a, low_b))
     overlap = overlap_wh[..., 0] * overlap_wh[..., 1]
     union = size_a[..., 0] * size_a[..., 1] + size_b[..., 0] * size_b[..., 1] - overlap
     iou = overlap / ops.maximum(union, 1e-6)
-    hull_wh = ops.maximum(a[..., 2:], b[..., 2:]) - ops.minimum(a[..., :2], b[..., :2])
+    hull_wh = ops.maximum(high_a, high_b) - ops.minimum(low_a, low_b)
     diagonal = ops.maximum(ops.sum(hull_wh * hull_wh, axis=-1), 1e-6)
-    apart_xy = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2
+    apart_xy = (low_a + high_a - low_b - high_b) / 2
     distance = ops.sum(apart_xy * apart_xy, axis=-1) / diagonal
     angle = ops.arctan2(size_a[..., 0], ops.maximum(size_a[..., 1], 1e-6)) - ops.arctan2(
         size_b[..., 0], ops.maximum(size_b[..., 1], 1e-6)

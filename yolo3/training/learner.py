@@ -5,7 +5,7 @@ from keras import ops
 
 from yolo3.network.loss import COMPONENTS, yolo_loss
 from yolo3.network.spec import NetworkSpec
-from yolo3.training.fused import fused
+from yolo3.training.view import training_view
 
 
 class Learner(keras.Model):
@@ -17,7 +17,7 @@ class Learner(keras.Model):
     def __init__(self, network: keras.Model, spec: NetworkSpec):
         super().__init__(name="learner")
         self.network = network
-        self._view = fused(network)
+        self._view = training_view(network)
         self.spec = spec
         self._components = {name: keras.metrics.Mean(name=name) for name in COMPONENTS}
 
