@@ -52,9 +52,9 @@ from yolo3.commands.errors import explain_errors
 )
 @click.option(
     "--precision",
-    default="float32",
-    type=click.Choice(["float32", "mixed_bfloat16"]),
-    help="Arithmetic of the training; the logged model is float32.",
+    default="auto",
+    type=click.Choice(["auto", "float32", "mixed_bfloat16"]),
+    help="Arithmetic of the training; auto: bfloat16 where the CPU or GPU has units for it.",
 )
 @click.option(
     "--registered-model-name", default="", help="Register the final model under this name."
@@ -64,6 +64,12 @@ from yolo3.commands.errors import explain_errors
     default=0,
     type=click.IntRange(0),
     help="Threads to an operation; another number gives other bits. 0: all usable cores.",
+)
+@click.option(
+    "--cache-gb",
+    default=4.0,
+    type=click.FloatRange(0),
+    help="Disk for features of frozen layers, in log-dir/features; 0: computed in each epoch.",
 )
 @click.option("--resume", default="", help="Run to go on with, which was killed or interrupted.")
 @click.pass_context

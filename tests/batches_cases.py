@@ -6,17 +6,17 @@ import numpy as np
 from PIL import Image
 
 from yolo3.data.annotations import Picture
+from yolo3.data.images import image_size
 
 
 def write_picture(path, pixels, boxes_xyxy, class_ids, exif=None):
     """Write a picture without loss, and label it."""
     Image.fromarray(pixels).save(path, **({"exif": exif} if exif else {}))
-    height, width = pixels.shape[:2]
     return Picture(
         path=path,
         boxes_xyxy=np.array(boxes_xyxy, np.float32).reshape(-1, 4),
         class_ids=np.array(class_ids, np.int64),
-        size_wh=(width, height),
+        size_wh=image_size(path),
         digest=hashlib.sha256(path.read_bytes()).hexdigest(),
         source=f"list.txt:{path.name}",
     )

@@ -97,6 +97,7 @@ def tiny_options(scenes, log_dir, **changes):
         "batch_size": 4,
         "frozen_epochs": 1,
         "fine_tune_epochs": 1,
+        "precision": "float32",  # on every machine
     } | changes
 
 

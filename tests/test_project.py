@@ -38,9 +38,10 @@ MAIN_PARAMETERS = {
     "val_split": 0.1,
     "val_annotation_path": "",
     "freeze": "body",
-    "precision": "float32",
+    "precision": "auto",
     "registered_model_name": "",
     "threads": 0,
+    "cache_gb": 4.0,
 }
 
 

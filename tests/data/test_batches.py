@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 
 import keras
@@ -199,6 +200,34 @@ def test_boxes_of_a_turned_picture_lie_on_its_pixels(tmp_path, orientation, augm
     found = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
     assert_allclose(truths[0, 0], found, atol=1.5)
     assert (ink.sum() / (64 * 96)) == pytest.approx(50 * 20 / (60 * 90), rel=0.1)
+
+
+def test_a_large_jpeg_is_decoded_smaller_with_its_box_in_place(tmp_path):
+    shown = np.full((1200, 1800, 3), 128, np.uint8)
+    shown[200:600, 400:1400] = (255, 0, 0)
+    path = tmp_path / "large.jpg"
+    Image.fromarray(shown).save(path, quality=95)
+    picture = write_picture(tmp_path / "same.png", shown, [[400, 200, 1400, 600]], [0])
+    (pixels, (*_, truths)), (whole, _) = (
+        batches_of([one], batch_size=1, augmentation=STILL)[0]
+        for one in (replace(picture, path=path), picture)
+    )
+    assert np.abs(pixels.astype(int) - whole).mean() < 2
+    ink = pixels[0, ..., 0].astype(int) - pixels[0, ..., 1] > 128
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    found = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+    assert_allclose(truths[0, 0], found, atol=1.0)
+
+
+def test_augmented_pictures_may_come_in_order(pictures):
+    ordered = batches_of(pictures, augmentation=STILL, seed=1, in_order=True)
+    plain = batches_of(pictures)
+    assert [len(ordered[number][0]) for number in range(3)] == [4, 4, 2]
+    assert ordered.names(0, 2) == plain.names(0, 2)
+    for number in range(3):
+        for truths, expected in zip(ordered[number][1][-1], plain[number][1][-1], strict=True):
+            sizes, wanted = (x[:, 2:] - x[:, :2] for x in (truths, expected))
+            assert_allclose(sizes, wanted, atol=1e-4)
 
 
 def test_cache_is_bounded_and_changes_no_pixel(pictures, monkeypatch):

@@ -286,3 +286,20 @@ def test_a_jpeg_with_further_pictures_is_a_jpeg():
 def test_what_is_no_picture_is_not_stored_as_one():
     with pytest.raises(ImageError, match="is not a picture"):
         stored_as(b"text")
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_jpeg_is_decoded_no_smaller_than_what_suffices(orientation):
+    picture = Image.linear_gradient("L").convert("RGB").resize((800, 400))
+    data = encoded(picture, "JPEG", quality=95, exif=with_orientation(orientation))
+    whole = read_image(data)
+    for suffices, part in ((0, 1), (201, 1), (200, 2), (120, 2), (100, 4), (10, 8), (1, 8)):
+        smaller = read_image(data, suffices)
+        assert smaller.size == (whole.width // part, whole.height // part)
+        expected = np.asarray(whole.reduce(part), int) if part > 1 else np.asarray(whole, int)
+        assert np.abs(np.asarray(smaller, int) - expected).max() <= 3
+
+
+def test_other_kinds_are_decoded_whole():
+    data = encoded(quarters(), "PNG")
+    assert read_image(data, 1).size == (40, 20)

@@ -133,8 +133,8 @@ def test_both_stages_log_a_model_of_two_flavours(trained, scenes, at_trained):
 
 
 def test_checkpoints_and_tensorboard_lie_under_the_run_id(trained):
-    [folder] = trained.log_dir.iterdir()
-    assert folder.name == trained.run_id
+    assert {folder.name for folder in trained.log_dir.iterdir()} == {trained.run_id, "features"}
+    folder = trained.log_dir / trained.run_id
     for stage in ("frozen", "finetune"):
         assert (folder / f"{stage}-best.keras").is_file()
         assert list((folder / stage).rglob("events.out.tfevents.*"))

@@ -1,7 +1,8 @@
 """Random changes to training pictures: place, flip, stretch, recolour, and join four to a mosaic.
 
-One affine resampling and one colour matrix per picture, both on 8-bit pixels inside Pillow, which
-releases Python's lock. Every draw comes from the generator that is passed in.
+One resizing and one colour matrix per picture, both on 8-bit pixels inside Pillow, which releases
+Python's lock; the resizing averages where it shrinks, as the letterbox does. Every draw comes
+from the generator that is passed in.
 """
 
 import math
@@ -96,27 +97,36 @@ def _paste(canvas, sample, tile, zoom, settings, rng):
     placed_wh = np.array(sample.image.size) * scale_xy
     room_wh = tile_wh - placed_wh  # negative where the picture is larger than the tile
     offset_xy = rng.uniform(size=2) * room_wh
-    flip = -1.0 if rng.random() < settings.flip else 1.0
-    # Pillow asks which source pixel each target pixel shows: x_source = a x + c, y_source = e y + f
-    a = flip / scale_xy[0]
-    c = -offset_xy[0] / scale_xy[0] if flip > 0 else (offset_xy[0] + placed_wh[0]) / scale_xy[0]
-    e = 1 / scale_xy[1]
-    f = -offset_xy[1] / scale_xy[1]
-    resampled = sample.image.transform(
-        (x2 - x1, y2 - y1),
-        Image.Transform.AFFINE,
-        (a, 0, c, 0, e, f),
-        resample=Image.Resampling.BILINEAR,
-        fillcolor=(BAR_GREY,) * 3,
-    )
-    canvas.paste(resampled.convert("RGB", _colour_matrix(settings, rng)), (x1, y1))
+    flipped = rng.random() < settings.flip
+    colours = _colour_matrix(settings, rng)
+    shown, corner_xy = _show(sample.image, scale_xy, offset_xy, tile_wh, flipped)
+    if shown is not None:
+        canvas.paste(shown.convert("RGB", colours), (x1 + corner_xy[0], y1 + corner_xy[1]))
     boxes = sample.boxes_xyxy.astype(np.float64)
-    if flip < 0:
+    if flipped:
         boxes = boxes[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [sample.image.width, 0] * 2
     boxes = boxes * np.tile(scale_xy, 2) + np.tile(offset_xy, 2)
     clipped = np.clip(boxes, 0, np.tile(tile_wh, 2))
     keep = _visible(boxes, clipped, settings.visible)
     return clipped[keep] + [x1, y1, x1, y1], sample.class_ids[keep]
+
+
+def _show(image, scale_xy, offset_xy, tile_wh, flipped):
+    """Resize what lies in the tile, in whole pixels of it; None where no pixel does.
+
+    Returns the picture and where its top left corner lies in the tile.
+    """
+    placed_wh = np.array(image.size) * scale_xy
+    low_xy = np.ceil(np.maximum(offset_xy, 0)).astype(int)
+    high_xy = np.floor(np.minimum(offset_xy + placed_wh, tile_wh)).astype(int)
+    if (high_xy <= low_xy).any():
+        return None, low_xy
+    source = np.concatenate([low_xy - offset_xy, high_xy - offset_xy]) / np.tile(scale_xy, 2)
+    if flipped:
+        source[[0, 2]] = image.width - source[[2, 0]]
+    box = tuple(np.clip(source, 0, image.size * 2))
+    shown = image.resize(tuple(high_xy - low_xy), Image.Resampling.BILINEAR, box=box)
+    return shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flipped else shown, low_xy
 
 
 def _visible(boxes, clipped, part):

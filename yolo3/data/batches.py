@@ -30,7 +30,7 @@ class Batches(keras.utils.PyDataset):
     With `augmentation` the order is shuffled each epoch, the last batch is filled from the start of
     a further shuffle, and every draw comes from (seed, epoch, position): neither the number of
     workers nor what ran before changes a pixel. Without it, pictures come in order, unchanged, and
-    the last batch is short.
+    the last batch is short. With `in_order`, augmented pictures come in order as well.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Batches(keras.utils.PyDataset):
         seed: int = 0,
         first_epoch: int = 0,
         workers: int = 1,
+        in_order: bool = False,
     ):
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=QUEUE)
         if not pictures:
@@ -54,10 +55,11 @@ class Batches(keras.utils.PyDataset):
         self.augmentation = augmentation
         self.seed = seed
         self.epoch = first_epoch
+        self.encode = encode
+        self._shuffled = augmentation is not None and not in_order
         self._within_epoch = False
-        self._encode = encode
         self.failure: DataError | None = None
-        self._truths = self._most_truths()
+        self.most_truths = self._most_truths()
         self._cache = _PictureCache(input_wh, CACHE_BYTES)
 
     def __len__(self):
@@ -77,24 +79,30 @@ class Batches(keras.utils.PyDataset):
         self._within_epoch = False
 
     def __getitem__(self, index):
-        epoch = self.epoch
-        order = self._order(epoch) if self.augmentation else np.arange(len(self.pictures))
+        pixels, labels = self.labelled(self.epoch, index)
+        return pixels, self._targets(labels)
+
+    def labelled(self, epoch: int, index: int) -> tuple[np.ndarray, list]:
+        """Give a batch's pixels (B, H, W, 3) and each picture's boxes and class ids as they are."""
         start = index * self.batch_size
         try:
             samples = [
-                self._sample(order[position], epoch, position)
-                for position in range(start, min(start + self.batch_size, len(order)))
+                self._sample(number, epoch, start + place)
+                for place, number in enumerate(self._numbers(epoch, index))
             ]
         except DataError as error:
             self.failure = error
             raise
-        return self._stack(samples)
+        return np.stack([pixels for pixels, _, _ in samples]), [sample[1:] for sample in samples]
 
     def names(self, epoch: int, index: int) -> list[str]:
         """Name the pictures of a batch; what a mosaic adds to them is not named."""
-        order = self._order(epoch) if self.augmentation else np.arange(len(self.pictures))
-        part = order[index * self.batch_size : (index + 1) * self.batch_size]
-        return [str(self.pictures[number].path) for number in part]
+        return [str(self.pictures[number].path) for number in self._numbers(epoch, index)]
+
+    def _numbers(self, epoch, index):
+        """Give the numbers of the pictures of a batch."""
+        order = self._order(epoch) if self._shuffled else np.arange(len(self.pictures))
+        return order[index * self.batch_size : (index + 1) * self.batch_size]
 
     def _order(self, epoch):
         """Shuffle the pictures, and again, until whole batches are full."""
@@ -109,7 +117,7 @@ class Batches(keras.utils.PyDataset):
             picture = self.pictures[number]
             pixels, box = letterbox(_read(picture), self.input_wh)
             return pixels, box.to_network(picture.boxes_xyxy), picture.class_ids
-        rng = np.random.default_rng([self.seed, epoch, int(position)])
+        rng = np.random.default_rng([self.seed, epoch, position])
 
         def draw(chooser):
             chosen = number if chooser is None else chooser.integers(len(self.pictures))
@@ -117,24 +125,24 @@ class Batches(keras.utils.PyDataset):
 
         return augment(draw, self.input_wh, self.augmentation, rng)
 
-    def _stack(self, samples):
-        truths = np.zeros((len(samples), self._truths, 4), np.float32)
+    def _targets(self, labels):
+        """Encode each picture's boxes and class ids, and stack."""
+        truths = np.zeros((len(labels), self.most_truths, 4), np.float32)
         targets = []
-        for row, (_, boxes_xyxy, class_ids) in enumerate(samples):
+        for row, (boxes_xyxy, class_ids) in enumerate(labels):
             truths[row, : len(boxes_xyxy)] = boxes_xyxy
-            targets.append(self._encode(boxes_xyxy, class_ids))
-        pixels = np.stack([pixels for pixels, _, _ in samples])  # (B, H, W, 3)
-        return pixels, (*map(np.stack, zip(*targets, strict=True)), truths)
+            targets.append(self.encode(boxes_xyxy, class_ids))
+        return (*map(np.stack, zip(*targets, strict=True)), truths)
 
     def _most_truths(self):
         most = sorted((len(picture.boxes_xyxy) for picture in self.pictures), reverse=True)[0]
         return max(1, most * (self.augmentation.sources if self.augmentation else 1))
 
 
-def _read(picture: Picture) -> Image.Image:
+def _read(picture: Picture, at_least: int = 0) -> Image.Image:
     """Read a picture that was read and checked before; DataError if that no longer works."""
     try:
-        return read_image(picture.path)
+        return read_image(picture.path, at_least)
     except ImageError as error:
         raise DataError(
             f"{picture.source}: picture {picture.path} was readable when it was checked, and now "
@@ -156,9 +164,9 @@ class _PictureCache:
         kept = self._samples.get(picture.path)
         if kept is not None:
             return kept
-        image = _read(picture)
-        box = place(image.size, self._input_wh)
+        box = place(picture.size_wh, self._input_wh)
         width, height = box.resized_wh
+        image = _read(picture, at_least=max(width, height))
         sample = Sample(
             image.resize((width, height), resample=Image.Resampling.BILINEAR),
             picture.boxes_xyxy * np.tile(np.float32(box.scale_xy), 2),

@@ -42,9 +42,11 @@ class ImageError(ValueError):
     """Say in one sentence why these bytes are no usable picture."""
 
 
-def read_image(source: bytes | Path) -> Image.Image:
+def read_image(source: bytes | Path, at_least: int = 0) -> Image.Image:
     """Read a picture as a viewer shows it, fully decoded.
 
+    at_least: pixels of each side that suffice: a JPEG of twice that and more is decoded at a half,
+    a quarter or an eighth of its size, in a fraction of the time. 0: its whole size.
     Returns mode RGB, 8 bits: EXIF orientation applied, the first frame of an animation,
     transparency on white, 16 bits scaled to 8. Colour profiles are not applied.
     Raises ImageError, and nothing else, for whatever is not a whole picture of at most MAX_PIXELS.
@@ -52,6 +54,8 @@ def read_image(source: bytes | Path) -> Image.Image:
     with _explained():
         with _opened(_bytes_of(source)) as image:
             _check_size(image.size)
+            if at_least:
+                image.draft(None, (at_least, at_least))
             image.load()
             orientation = _orientation(image)
             rgb = _to_rgb(image)

@@ -260,3 +260,13 @@ def _duplicates(pictures: Sequence[Picture]) -> list[tuple[str, str]]:
             text = f"{picture.source}: picture has the content of the one at {earlier.source}"
             found.append(("pictures_duplicate", text))
     return found
+
+
+def pictures_digest(pictures: Sequence[Picture]) -> str:
+    """Digest content and boxes of the pictures in their order; where the files lie is left out."""
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(picture.digest.encode())
+        digest.update(picture.boxes_xyxy.astype("<f4").tobytes())
+        digest.update(picture.class_ids.astype("<i8").tobytes())
+    return digest.hexdigest()

@@ -5,6 +5,8 @@ IoU of the sizes); the network gives its centre as a sigmoid within the cell and
 of e times the anchor (Redmon and Farhadi 2018, section 2.1).
 """
 
+import math
+
 import numpy as np
 from keras import ops
 
@@ -14,6 +16,8 @@ from yolo3.network.spec import NetworkSpec
 BOX = slice(0, 4)
 OBJECTNESS = 4
 CLASSES = slice(5, None)
+NUMBERS = (2, 4, 5)
+"""Where to split a candidate's numbers into xy, wh, objectness and classes."""
 MAX_LOG_SIZE = 8.0  # e^8 anchors is past any picture; keeps the exponential finite
 
 
@@ -42,23 +46,27 @@ def encode(boxes_xyxy: np.ndarray, class_ids: np.ndarray, spec: NetworkSpec) -> 
     return targets
 
 
-def split_anchors(raw, spec: NetworkSpec, scale: int):
-    """View a raw output (B, H, W, A * (5 + C)) as (B, H, W, A, 5 + C)."""
-    rows, columns = spec.grids_hw[scale]
+def join_scales(raw_outputs, spec: NetworkSpec):
+    """View raw outputs, (B, H, W, A * (5 + C)) per scale, as one (B, N, 5 + C).
+
+    N counts all cells and anchors of all scales, coarse first. Targets as `encode` writes them,
+    stacked to (B, H, W, A, 5 + C), are joined alike.
+    """
     numbers = 5 + len(spec.class_names)
-    return ops.reshape(raw, (-1, rows, columns, len(spec.mask[scale]), numbers))
+    counts = _candidates(spec)
+    flat = [
+        ops.reshape(raw, (-1, count, numbers))
+        for raw, count in zip(raw_outputs, counts, strict=True)
+    ]
+    return ops.concatenate(flat, axis=1)
 
 
-def decode_boxes(split, spec: NetworkSpec, scale: int):
-    """Turn one scale's numbers (B, H, W, A, 5 + C) into boxes xyxy in pixels (B, H, W, A, 4)."""
-    rows, columns = spec.grids_hw[scale]
-    stride = spec.strides[scale]
-    corners_xy = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1)
-    corners_xy = corners_xy.astype("float32").reshape(rows, columns, 1, 2)
-    anchors_wh = np.array(spec.scale_anchors_wh(scale), "float32")  # (A, 2)
-    centres_xy = (ops.sigmoid(split[..., 0:2]) + corners_xy) * stride
-    sizes_wh = ops.exp(ops.clip(split[..., 2:4], -MAX_LOG_SIZE, MAX_LOG_SIZE)) * anchors_wh
-    return ops.concatenate([centres_xy - sizes_wh / 2, centres_xy + sizes_wh / 2], axis=-1)
+def decode_boxes(xy, wh, spec: NetworkSpec):
+    """Turn numbers of the network, (B, N, 2) and (B, N, 2), into boxes xyxy in pixels (B, N, 4)."""
+    corners_xy, strides, anchors_wh = _constants(spec)
+    centres_xy = (ops.sigmoid(xy) + corners_xy) * strides
+    halves_wh = ops.exp(ops.clip(wh, -MAX_LOG_SIZE, MAX_LOG_SIZE)) * (anchors_wh / 2)
+    return ops.concatenate([centres_xy - halves_wh, centres_xy + halves_wh], axis=-1)
 
 
 def decode(raw_outputs, spec: NetworkSpec):
@@ -68,12 +76,24 @@ def decode(raw_outputs, spec: NetworkSpec):
     Returns boxes (B, N, 4), xyxy in pixels of the network's input, and scores (B, N, C), each the
     objectness times the class probability, where N counts all cells and anchors of all scales.
     """
-    boxes, scores = [], []
-    for scale, raw in enumerate(raw_outputs):
-        split = split_anchors(raw, spec, scale)  # (B, H, W, A, 5 + C)
-        objectness = ops.sigmoid(split[..., OBJECTNESS : OBJECTNESS + 1])
-        score = objectness * ops.sigmoid(split[..., CLASSES])
-        candidates = int(np.prod(spec.grids_hw[scale])) * len(spec.mask[scale])
-        boxes.append(ops.reshape(decode_boxes(split, spec, scale), (-1, candidates, 4)))
-        scores.append(ops.reshape(score, (-1, candidates, len(spec.class_names))))
-    return ops.concatenate(boxes, axis=1), ops.concatenate(scores, axis=1)
+    joined = join_scales(raw_outputs, spec)  # (B, N, 5 + C)
+    xy, wh, objectness, classes = ops.split(joined, NUMBERS, axis=-1)
+    return decode_boxes(xy, wh, spec), ops.sigmoid(objectness) * ops.sigmoid(classes)
+
+
+def _candidates(spec):
+    """Count the cells times the anchors of each scale."""
+    cells = map(math.prod, spec.grids_hw)
+    return [count * len(owned) for count, owned in zip(cells, spec.mask, strict=True)]
+
+
+def _constants(spec):
+    """Give each candidate's cell (N, 2), stride (N, 1) and anchor (N, 2), float32."""
+    corners, strides, anchors = [], [], []
+    for scale, (rows, columns) in enumerate(spec.grids_hw):
+        anchors_wh = np.array(spec.scale_anchors_wh(scale), "float32")  # (A, 2)
+        cells = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1)  # (H, W, 2)
+        corners.append(np.repeat(cells.reshape(-1, 2), len(anchors_wh), axis=0))
+        strides.append(np.full((len(corners[-1]), 1), spec.strides[scale]))
+        anchors.append(np.tile(anchors_wh, (rows * columns, 1)))
+    return [np.concatenate(parts).astype("float32") for parts in (corners, strides, anchors)]

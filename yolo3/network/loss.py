@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from yolo3.network.grid import BOX, CLASSES, OBJECTNESS, decode_boxes, split_anchors
+from yolo3.network.grid import NUMBERS, decode_boxes, join_scales
 from yolo3.network.spec import NetworkSpec
 
 IGNORE_THRESHOLD = 0.7
@@ -23,26 +23,21 @@ def yolo_loss(raw_outputs, targets, truths_xyxy, spec: NetworkSpec) -> dict:
     IGNORE_THRESHOLD is no negative example (Redmon and Farhadi 2018, section 2.1). The box term is
     1 - CIoU (Zheng et al. 2020, "Distance-IoU Loss"), heavier for small boxes as in Darknet.
     """
-    sums = dict.fromkeys(COMPONENTS, 0.0)
-    boxes_count = 0.0
+    xy, wh, objectness, classes = ops.split(join_scales(raw_outputs, spec), NUMBERS, axis=-1)
+    target = join_scales(targets, spec)  # (B, N, 5 + C)
+    true_xyxy, positive, true_classes = ops.split(target, (4, 5), axis=-1)
+    positive = positive[..., 0]  # (B, N)
+    found_xyxy = decode_boxes(xy, wh, spec)  # (B, N, 4)
+    overlap = _best_overlap(ops.stop_gradient(found_xyxy), truths_xyxy)
+    judged = ops.where(overlap < IGNORE_THRESHOLD, 1.0, positive)  # positive, or surely negative
     width, height = spec.input_wh
-    for scale, (raw, target) in enumerate(zip(raw_outputs, targets, strict=True)):
-        split = split_anchors(raw, spec, scale)  # (B, H, W, A, 5 + C)
-        found_xyxy = decode_boxes(split, spec, scale)  # (B, H, W, A, 4)
-        true_xyxy = target[..., BOX]
-        positive = target[..., OBJECTNESS]  # (B, H, W, A)
-        overlap = _best_overlap(ops.stop_gradient(found_xyxy), truths_xyxy)
-        negative = (1 - positive) * ops.cast(overlap < IGNORE_THRESHOLD, positive.dtype)
-        sizes_wh = true_xyxy[..., 2:] - true_xyxy[..., :2]
-        small = 2 - sizes_wh[..., 0] * sizes_wh[..., 1] / (width * height)
-        sums["box_loss"] += ops.sum(positive * small * (1 - ciou_xyxy(found_xyxy, true_xyxy)))
-        objectness = _cross_entropy(positive, split[..., OBJECTNESS])
-        sums["objectness_loss"] += ops.sum((positive + negative) * objectness)
-        classes = _cross_entropy(target[..., CLASSES], split[..., CLASSES])
-        sums["class_loss"] += ops.sum(positive * ops.sum(classes, axis=-1))
-        boxes_count += ops.sum(positive)
-    boxes_count = ops.maximum(boxes_count, 1.0)
-    return {name: WEIGHTS[name] * total / boxes_count for name, total in sums.items()}
+    small = 2 - _area(true_xyxy) / (width * height)
+    boxes = positive * small * (1 - ciou_xyxy(found_xyxy, true_xyxy))
+    found = judged * _cross_entropy(positive, objectness[..., 0])
+    classed = positive * ops.sum(_cross_entropy(true_classes, classes), axis=-1)
+    boxes_count = ops.maximum(ops.sum(positive), 1.0)
+    sums = zip(COMPONENTS, (boxes, found, classed), strict=True)
+    return {name: WEIGHTS[name] * ops.sum(values) / boxes_count for name, values in sums}
 
 
 def _cross_entropy(target, logit):
@@ -51,17 +46,13 @@ def _cross_entropy(target, logit):
 
 
 def _best_overlap(found_xyxy, truths_xyxy):
-    """Give each found box (B, H, W, A, 4) its largest IoU with the picture's truths (B, T, 4)."""
-    batch, rows, columns, anchors = found_xyxy.shape[:4]
-    flat = ops.reshape(found_xyxy, (-1, rows * columns * anchors, 1, 4))
-    truths = truths_xyxy[:, None]  # (B, 1, T, 4)
-    overlap_wh = ops.relu(
-        ops.minimum(flat[..., 2:], truths[..., 2:]) - ops.maximum(flat[..., :2], truths[..., :2])
-    )
-    overlap = overlap_wh[..., 0] * overlap_wh[..., 1]  # (B, N, T)
-    union = _area(flat) + _area(truths) - overlap
-    best = ops.max(overlap / ops.maximum(union, 1e-6), axis=-1)  # (B, N)
-    return ops.reshape(best, (-1, rows, columns, anchors))
+    """Give each found box (B, N, 4) its largest IoU with the picture's truths (B, T, 4): (B, N)."""
+    x1, y1, x2, y2 = ops.split(found_xyxy, 4, axis=-1)  # (B, N, 1)
+    u1, v1, u2, v2 = ops.split(ops.transpose(truths_xyxy, (0, 2, 1)), 4, axis=1)  # (B, 1, T)
+    wide = ops.relu(ops.minimum(x2, u2) - ops.maximum(x1, u1))  # (B, N, T)
+    overlap = wide * ops.relu(ops.minimum(y2, v2) - ops.maximum(y1, v1))
+    union = (x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1) - overlap
+    return ops.max(overlap / ops.maximum(union, 1e-6), axis=-1)
 
 
 def _area(boxes_xyxy):

@@ -12,6 +12,7 @@ from mlflow.data.filesystem_dataset_source import FileSystemDatasetSource
 from mlflow.data.sources import LocalArtifactDatasetSource
 
 from yolo3.data.annotations import Picture
+from yolo3.data.pictures import pictures_digest
 
 
 class LabelledPictures(Dataset):
@@ -49,16 +50,6 @@ def boxes_per_class(pictures: Sequence[Picture], class_names: Sequence[str]) -> 
     """Count boxes by class name, zeros included."""
     counts = Counter(int(class_id) for picture in pictures for class_id in picture.class_ids)
     return {name: counts[class_id] for class_id, name in enumerate(class_names)}
-
-
-def pictures_digest(pictures: Sequence[Picture]) -> str:
-    """Digest content and boxes of the pictures in their order; where the files lie is left out."""
-    digest = hashlib.sha256()
-    for picture in pictures:
-        digest.update(picture.digest.encode())
-        digest.update(picture.boxes_xyxy.astype("<f4").tobytes())
-        digest.update(picture.class_ids.astype("<i8").tobytes())
-    return digest.hexdigest()
 
 
 def boxes_digest(picture: Picture) -> str:

@@ -7,6 +7,7 @@ after each epoch: metrics -> journal -> checkpoint -> tracking server
 import json
 import time
 from functools import partial
+from pathlib import Path
 
 import mlflow
 
@@ -28,6 +29,7 @@ from yolo3.tracking.models import log_once
 from yolo3.tracking.outage import asking_once, is_outage, patiently
 from yolo3.tracking.resume import Standing, upload_checkpoint
 from yolo3.training.checkpoint import FILE, StageState, read_checkpoint, write_checkpoint
+from yolo3.training.features import Seen, see_features
 from yolo3.training.interrupt import Interrupted
 from yolo3.training.learner import Learner
 from yolo3.training.stages import Stage, best_file, run_stage
@@ -46,6 +48,8 @@ class Job:
         self.settings, self.data, self.folder = settings, data, folder
         self.run_id = run_id
         self._network, self._asked_to_stop = network, asked_to_stop
+        self._features = Path(settings.log_dir) / "features"
+        self._limit = settings.cache_gb * 1e9
         self._standing = None
         self._uploaded = 0.0
 
@@ -69,7 +73,7 @@ class Job:
         self.spec, self.frozen = spec, frozen
         self.learner = Learner(self._network, spec)
         encoding = partial(encode, spec=spec)
-        self._train = Batches(
+        train = Batches(
             self.data.train,
             spec.input_wh,
             encoding,
@@ -78,8 +82,8 @@ class Job:
             seed=self.settings.seed,
             workers=2,
         )
-        val_batches = Batches(self.data.val, spec.input_wh, encoding, VAL_BATCH_SIZE)
-        self._validate = partial(validate, self.learner, val_batches, self.data.val)
+        val = Batches(self.data.val, spec.input_wh, encoding, VAL_BATCH_SIZE)
+        self._seen = Seen(self.learner, train, val)
 
     def run(self) -> dict[str, float]:
         """Run both stages, or what is left of them; returns the final metrics."""
@@ -110,11 +114,15 @@ class Job:
         """Train a stage, evaluate what it leaves, and log both."""
         resumed, self._standing = self._standing, None
         try:
+            learner, train, val = see_features(
+                self._seen, stage, self._features, self._limit, self._asked_to_stop
+            )
+            check = partial(validate, learner, val, self.data.val)
             ran = run_stage(
-                self.learner,
+                learner,
                 stage,
-                self._train,
-                self._validate,
+                train,
+                check,
                 self._write_epoch,
                 self.folder,
                 keep=self._keep,
@@ -131,7 +139,7 @@ class Job:
         step = len(self.history)
         losses = {
             f"{stage.name}_{name.removeprefix('val_')}": value
-            for name, value in self._validate().items()
+            for name, value in check().items()
             if name.endswith("loss")
         }
         evaluation = self._log_stage(stage, model_name, registered_name)

@@ -14,6 +14,7 @@ import mlflow
 from yolo3.data.annotations import read_annotations, read_classes
 from yolo3.data.augmentation import Augmentation
 from yolo3.data.batches import Batches
+from yolo3.data.pictures import pictures_digest
 from yolo3.network.grid import encode
 from yolo3.network.model import build_network
 from yolo3.network.spec import make_spec, parse_input_size, read_anchors
@@ -21,7 +22,7 @@ from yolo3.network.weights import NO_WEIGHTS, save_body
 from yolo3.scenes import PRETRAIN, write_dataset
 from yolo3.tracking import provenance
 from yolo3.tracking import run as record
-from yolo3.tracking.dataset import log_pictures, pictures_digest
+from yolo3.tracking.dataset import log_pictures
 from yolo3.tracking.secrets import redact, refuse_secrets
 from yolo3.tracking.weights import start_from
 from yolo3.training.determinism import settle

@@ -10,13 +10,14 @@ import mlflow.artifacts
 from mlflow.exceptions import MlflowException
 
 from yolo3.data.annotations import Picture, read_annotations, read_classes
+from yolo3.data.pictures import pictures_digest
 from yolo3.detector.detector import Detector
 from yolo3.detector.mlflow_model import load_detector
 from yolo3.evaluation.comparison import LEAST_PICTURES, Measured, Rule, compare
 from yolo3.evaluation.latency import latency
 from yolo3.evaluation.machine import describe
 from yolo3.tracking import run as record
-from yolo3.tracking.dataset import log_pictures, pictures_digest
+from yolo3.tracking.dataset import log_pictures
 from yolo3.tracking.promotion import Contender, Promotion
 from yolo3.tracking.promotion_page import write_promotion_page
 from yolo3.tracking.registry import CHAMPION, PREVIOUS, Registry, RegistryError, Version

@@ -13,14 +13,14 @@ import mlflow
 
 from yolo3.checks.checkup import Checkup, check_up
 from yolo3.data.annotations import Picture, read_annotations, read_classes
-from yolo3.data.pictures import Findings
+from yolo3.data.pictures import Findings, pictures_digest
 from yolo3.data.splits import check_apart, split_pictures
 from yolo3.network.model import build_network
 from yolo3.network.spec import make_spec, parse_input_size, read_anchors
 from yolo3.tracking import provenance
 from yolo3.tracking import run as record
 from yolo3.tracking.check import log_check
-from yolo3.tracking.dataset import boxes_per_class, log_pictures, picture_line, pictures_digest
+from yolo3.tracking.dataset import boxes_per_class, log_pictures, picture_line
 from yolo3.tracking.job import FINAL_MODEL, Job
 from yolo3.tracking.journal import Journal
 from yolo3.tracking.resume import Past, alone_in, look_back, remove_checkpoints
@@ -30,6 +30,7 @@ from yolo3.training import determinism
 from yolo3.training.checkpoint import FILE
 from yolo3.training.interrupt import stop_on_signals
 from yolo3.training.memory import foresee_memory
+from yolo3.training.precision import choose_precision
 from yolo3.training.stages import frozen_layers
 
 
@@ -54,6 +55,7 @@ class Settings:
     precision: str
     registered_model_name: str
     threads: int
+    cache_gb: float
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,13 @@ class Outcome:
 
 
 def train_and_evaluate(settings: Settings) -> Outcome:
-    """Run the main job in one MLflow run.
+    """Run the main job in one MLflow run, which records the precision that `auto` came to.
 
     Raises DataError, WeightsError, MemoryNeeded or ValueError, before the run is opened, for what
     the user must mend, and Interrupted where the training was asked to end.
     """
     refuse_secrets(vars(settings), allowed=("weights_path",))
-    return _train(settings, None)
+    return _train(replace(settings, precision=choose_precision(settings.precision)), None)
 
 
 def resume_training(run_id: str, changed: dict) -> Outcome:

@@ -12,12 +12,15 @@ class Learner(keras.Model):
     """Train a network on the batches of `data.batches`; never saved, the network alone is.
 
     Takes pixels uint8 (B, H, W, 3). Every component of the loss is a metric.
+    computed: the part of the network that the learner computes, where that is not all of it.
     """
 
-    def __init__(self, network: keras.Model, spec: NetworkSpec):
+    def __init__(
+        self, network: keras.Model, spec: NetworkSpec, computed: keras.Model | None = None
+    ):
         super().__init__(name="learner")
         self.network = network
-        self._view = training_view(network)
+        self._view = training_view(computed or network)
         self.spec = spec
         self._components = {name: keras.metrics.Mean(name=name) for name in COMPONENTS}
 

@@ -44,15 +44,16 @@ def validate(learner: Learner, batches: Batches, pictures: Sequence[Picture]) ->
     sums = dict.fromkeys(COMPONENTS, 0.0)
     detections = []
     for number in range(len(batches)):
-        pixels, (*targets, truths_xyxy) = batches[number]
-        raw = learner.predict_on_batch(pixels)
+        given, (*targets, truths_xyxy) = batches[number]
+        count = len(truths_xyxy)
+        raw = learner.predict_on_batch(given)
         parts = yolo_loss(raw, targets, truths_xyxy, learner.spec)
         for name, value in parts.items():
-            sums[name] += float(value) * len(pixels)
+            sums[name] += float(value) * count
         boxes_xyxy, scores = map(keras.ops.convert_to_numpy, decode(raw, learner.spec))
         start = len(detections)
         for picture, boxes, score in zip(
-            pictures[start : start + len(pixels)], boxes_xyxy, scores, strict=True
+            pictures[start : start + count], boxes_xyxy, scores, strict=True
         ):
             placed = place(picture.size_wh, learner.spec.input_wh)
             detections.append(in_picture(boxes, score, placed, THRESHOLDS))
