@@ -7,7 +7,8 @@ Each folder (Pascal VOC) is read, a third held out, and the rest trained on as t
 at a small input and few epochs, so that a row takes a minute and not ten. Every row differs from
 the first, which is the project's default, in the one thing that it names. With --darknet, the rows
 are what a training starts from instead, with freeze=backbone: random weights, the shipped base, and
-that file. Writes a markdown table.
+that file. With --ways, they are ways to the same training, which should make no difference.
+Writes a markdown table.
 """
 
 import json
@@ -35,7 +36,8 @@ from yolo3.network.grid import encode
 from yolo3.network.model import build_network
 from yolo3.network.spec import make_spec, read_anchors
 from yolo3.network.weights import fill
-from yolo3.training import stages
+from yolo3.training import features, stages
+from yolo3.training.features import Seen, see_features
 from yolo3.training.learner import Learner
 from yolo3.training.stages import Stage, frozen_layers, run_stage
 from yolo3.training.validation import evaluate_detector, validate
@@ -55,6 +57,8 @@ class Setup:
     fine_epochs: int = 12
     base: Path | None = BASE
     freeze: str = "body"
+    precision: str = "mixed_bfloat16"
+    views: int = 0  # of features that the first stage learns from; 0: computed in each epoch
     patches: tuple = ()  # (object, attribute, value)
 
 
@@ -96,6 +100,18 @@ def _starts(darknet: Path) -> dict[str, Setup]:
     }
 
 
+def _ways() -> dict[str, Setup]:
+    """List the ways to the same training: arithmetic, and features of the frozen layers."""
+    ways = {}
+    for precision in ("float32", "mixed_bfloat16"):
+        ways[f"{precision}, computed in each epoch"] = Setup(precision=precision)
+        for views in (1, 2, 4):
+            ways[f"{precision}, features of {views} views"] = Setup(
+                precision=precision, views=views, patches=((features, "VIEWS", views),)
+            )
+    return ways
+
+
 def _rows() -> dict[str, Setup]:
     plain = Setup()
     default = plain.augmentation
@@ -128,9 +144,10 @@ def _rows() -> dict[str, Setup]:
 @click.option("--seeds", default=2, type=click.IntRange(1))
 @click.option("--input-size", default=224)
 @click.option("--only", multiple=True, help="Rows to run, by name; all if none.")
+@click.option("--ways", is_flag=True, help="Compare arithmetic and features, not choices.")
 @click.option("--darknet", type=click.Path(exists=True, path_type=Path), help="Compare starts.")
 @click.option("--output", default="logs/ablation.json", type=click.Path(path_type=Path))
-def main(folders, seeds, input_size, only, darknet, output):
+def main(folders, seeds, input_size, only, ways, darknet, output):
     """Print one row per choice, measured on the held-out third of each folder.
 
     Each cell: AP50 after the first stage, AP50 and AP after both; mean, and standard deviation of
@@ -140,7 +157,8 @@ def main(folders, seeds, input_size, only, darknet, output):
     results = {}
     print("| change | " + " | ".join(f.name for f in folders) + " |", flush=True)
     print("| --- |" + " --- |" * len(folders))
-    for name, setup in (_starts(darknet) if darknet else _rows()).items():
+    rows = _starts(darknet) if darknet else _ways() if ways else _rows()
+    for name, setup in rows.items():
         if only and name not in only:
             continue
         cells = []
@@ -171,7 +189,7 @@ def _measure(folder, setup, seed, input_size):
         for target, name, value in setup.patches:
             stack.enter_context(patch.object(target, name, value))
         keras.utils.set_random_seed(seed)
-        network = build_network(spec, "mixed_bfloat16")
+        network = build_network(spec, setup.precision)
         filled = ()
         if setup.base:
             arrays = read_file(setup.base, network).arrays
@@ -181,7 +199,7 @@ def _measure(folder, setup, seed, input_size):
         batches = Batches(
             train, spec.input_wh, encoding, 16, augmentation=setup.augmentation, seed=seed
         )
-        checking = partial(validate, learner, Batches(val, spec.input_wh, encoding, 16), val)
+        seen = Seen(learner, batches, Batches(val, spec.input_wh, encoding, 16))
         with TemporaryDirectory() as scratch, patch("builtins.print"):
             frozen = frozen_layers(network, setup.freeze, filled)
             found = []
@@ -195,7 +213,10 @@ def _measure(folder, setup, seed, input_size):
                     patience=99,
                 ),
             ):
-                run_stage(learner, stage, batches, checking, lambda *_: None, Path(scratch))
+                room = 1e10 if setup.views else 0
+                own = see_features(seen, stage, Path(scratch) / "features", room)
+                checking = partial(validate, own.learner, own.val, val)
+                run_stage(own.learner, stage, own.train, checking, lambda *_: None, Path(scratch))
                 found.append(evaluate_detector(Detector(network, spec), held_out).metrics())
     first, last = found
     return last | {"frozen_AP50": first["AP50"]}

@@ -20,6 +20,7 @@ from yolo3.network.weights import read_weights
 from yolo3.tracking import train as job
 from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
 from yolo3.tracking.train import Settings
+from yolo3.training.precision import choose_precision
 
 COMPONENTS = ("loss", "box_loss", "objectness_loss", "class_loss")
 EPOCHS = 3  # of the shared training: one frozen, two of fine-tuning
@@ -173,7 +174,8 @@ def plan(scenes, tmp_path, monkeypatch):
     class Plan(job.Job):
         def begin(self, spec, frozen):
             super().begin(spec, frozen)
-            self.network, self.batches, self.stages, self.names = self._network, self._train, [], []
+            train = self._seen.train
+            self.network, self.batches, self.stages, self.names = self._network, train, [], []
             plans.append(self)
 
         def run_stage(self, stage, prefix, model_name, registered_name=""):
@@ -286,6 +288,23 @@ def test_precision_is_the_networks(plan):
     fast = plan(precision="mixed_bfloat16").network
     assert fast.get_layer("conv_3").compute_dtype == "bfloat16"
     assert all(str(output.dtype) == "float32" for output in fast.outputs)
+
+
+def test_auto_is_recorded_as_what_it_came_to(plan):
+    planned = plan(precision="auto")
+    expected = choose_precision("auto")
+    assert planned.settings.precision == expected != "auto"
+    assert planned.network.get_layer("conv_3").dtype_policy.name == expected
+
+
+def test_features_of_frozen_layers_are_kept_unless_they_get_no_room(trained, alone):
+    kept = [place for place in (trained.log_dir / "features").iterdir() if place.is_dir()]
+    assert len(kept) == 2 and "learns from features of the frozen layers" in trained.output
+    assert "features" not in alone[1].output  # nothing was frozen
+
+
+def test_room_for_features_is_what_the_user_gave(plan):
+    assert [plan(cache_gb=given)._limit for given in (0, 0.5)] == [0, 5e8]
 
 
 def test_log_dir_and_registered_name(plan, tmp_path):

@@ -170,7 +170,7 @@ def test_exhaustion_in_a_step_names_half_the_batch(pictures, tmp_path):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_exhaustion_while_a_batch_is_made_comes_as_tensorflows_error(pictures, tmp_path, workers):
     batches = training(pictures, workers=workers)
-    stack, made = batches._stack, []
+    stack, made = batches._targets, []
 
     def greedy(samples):
         made.append(samples)
