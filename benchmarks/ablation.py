@@ -63,22 +63,25 @@ class Setup:
 
 
 def giou_xyxy(a, b):
-    """Compare boxes pairwise by generalised IoU (Rezatofighi et al. 2019)."""
-    overlap_wh = ops.relu(ops.minimum(a[..., 2:], b[..., 2:]) - ops.maximum(a[..., :2], b[..., :2]))
-    overlap = overlap_wh[..., 0] * overlap_wh[..., 1]
-    sizes_a, sizes_b = a[..., 2:] - a[..., :2], b[..., 2:] - b[..., :2]
-    union = sizes_a[..., 0] * sizes_a[..., 1] + sizes_b[..., 0] * sizes_b[..., 1] - overlap
-    hull_wh = ops.maximum(a[..., 2:], b[..., 2:]) - ops.minimum(a[..., :2], b[..., :2])
-    hull = ops.maximum(hull_wh[..., 0] * hull_wh[..., 1], 1e-6)
+    """Compare boxes, x1, y1, x2, y2 each, by generalised IoU (Rezatofighi et al. 2019)."""
+    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a, b
+    wide = ops.relu(ops.minimum(ax2, bx2) - ops.maximum(ax1, bx1))
+    overlap = wide * ops.relu(ops.minimum(ay2, by2) - ops.maximum(ay1, by1))
+    union = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - overlap
+    hull_w = ops.maximum(ax2, bx2) - ops.minimum(ax1, bx1)
+    hull = ops.maximum(hull_w * (ops.maximum(ay2, by2) - ops.minimum(ay1, by1)), 1e-6)
     return overlap / ops.maximum(union, 1e-6) - (hull - union) / hull
 
 
 def darknet_xyxy(a, b):
     """Stand in for Darknet's box term: squared errors of centre and of log size, 1 - their sum."""
-    sizes_a, sizes_b = (ops.maximum(x[..., 2:] - x[..., :2], 1e-3) for x in (a, b))
-    apart = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2 / 32
-    ratio = ops.log(sizes_a) - ops.log(sizes_b)
-    return 1 - ops.sum(apart * apart + ratio * ratio, axis=-1) / 2
+    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = a, b
+    apart = ((ax1 + ax2 - bx1 - bx2) / 64) ** 2 + ((ay1 + ay2 - by1 - by2) / 64) ** 2
+
+    def ratio(size, other):
+        return (ops.log(ops.maximum(size, 1e-3)) - ops.log(ops.maximum(other, 1e-3))) ** 2
+
+    return 1 - (apart + ratio(ax2 - ax1, bx2 - bx1) + ratio(ay2 - ay1, by2 - by1)) / 2
 
 
 def sgd(stage, steps_per_epoch):

@@ -130,6 +130,19 @@ def test_a_wide_convolution_has_the_gradients_of_keras(monkeypatch, dtype, near)
         assert_allclose(a, b, atol=near * float(tf.reduce_max(tf.abs(a))))
 
 
+def test_an_output_convolution_is_a_matrix_product():
+    pixels = keras.Input((5, 7, 3))
+    layer = keras.layers.Conv2D(4, 1, name="output_32")
+    network = keras.Model(pixels, layer(pixels))
+    layer.bias.assign(np.arange(4.0))
+    view = training_view(network)
+    assert isinstance(view.get_layer("output_32_view"), views._Pointwise)
+    batch = np.random.default_rng(7).normal(size=(3, 5, 7, 3)).astype("float32")
+    (plain, by_plain), (seen, by_view) = (gradients(m, network, batch) for m in (network, view))
+    for a, b in zip([*seen, *by_view], [*plain, *by_plain], strict=True):
+        assert_allclose(a, b, atol=1e-4)
+
+
 def test_only_the_widest_convolution_of_the_tiny_network_is_multiplied_out():
     network = build_network(SPEC)
     view = training_view(network)

@@ -6,6 +6,7 @@ of e times the anchor (Redmon and Farhadi 2018, section 2.1).
 """
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
@@ -16,8 +17,6 @@ from yolo3.network.spec import NetworkSpec
 BOX = slice(0, 4)
 OBJECTNESS = 4
 CLASSES = slice(5, None)
-NUMBERS = (2, 4, 5)
-"""Where to split a candidate's numbers into xy, wh, objectness and classes."""
 MAX_LOG_SIZE = 8.0  # e^8 anchors is past any picture; keeps the exponential finite
 
 
@@ -46,27 +45,39 @@ def encode(boxes_xyxy: np.ndarray, class_ids: np.ndarray, spec: NetworkSpec) -> 
     return targets
 
 
-def join_scales(raw_outputs, spec: NetworkSpec):
-    """View raw outputs, (B, H, W, A * (5 + C)) per scale, as one (B, N, 5 + C).
+class Numbers(NamedTuple):
+    """Hold what the network says of its candidates, or an encoded target: an array per number.
 
-    N counts all cells and anchors of all scales, coarse first. Targets as `encode` writes them,
-    stacked to (B, H, W, A, 5 + C), are joined alike.
+    N counts all cells and anchors of all scales, coarse first. Arrays of one number each, since
+    arithmetic on the columns of a wider one takes several times as long.
     """
-    numbers = 5 + len(spec.class_names)
-    counts = _candidates(spec)
+
+    box: tuple  # of the network: x, y, w, h as it gives them; of a target: xyxy; each (B, N)
+    objectness: Any  # (B, N)
+    classes: Any  # (C, B, N)
+
+
+def join_scales(scales, spec: NetworkSpec) -> Numbers:
+    """Join raw outputs, (B, H, W, A * (5 + C)) per scale, or targets, (B, H, W, A, 5 + C) each."""
+    width = 5 + len(spec.class_names)
     flat = [
-        ops.reshape(raw, (-1, count, numbers))
-        for raw, count in zip(raw_outputs, counts, strict=True)
+        ops.reshape(scale, (-1, count, width))
+        for scale, count in zip(scales, _candidates(spec), strict=True)
     ]
-    return ops.concatenate(flat, axis=1)
+    planes = ops.transpose(ops.concatenate(flat, axis=1), (2, 0, 1))  # (5 + C, B, N)
+    *numbers, classes = ops.split(planes, (1, 2, 3, 4, 5))
+    *box, objectness = (ops.squeeze(number, 0) for number in numbers)
+    return Numbers(tuple(box), objectness, classes)
 
 
-def decode_boxes(xy, wh, spec: NetworkSpec):
-    """Turn numbers of the network, (B, N, 2) and (B, N, 2), into boxes xyxy in pixels (B, N, 4)."""
-    corners_xy, strides, anchors_wh = _constants(spec)
-    centres_xy = (ops.sigmoid(xy) + corners_xy) * strides
-    halves_wh = ops.exp(ops.clip(wh, -MAX_LOG_SIZE, MAX_LOG_SIZE)) * (anchors_wh / 2)
-    return ops.concatenate([centres_xy - halves_wh, centres_xy + halves_wh], axis=-1)
+def decode_boxes(numbers: Numbers, spec: NetworkSpec) -> tuple:
+    """Turn the network's numbers into boxes in pixels: x1, y1, x2, y2, each (B, N)."""
+    x, y, w, h = numbers.box
+    column, row, stride, anchor_w, anchor_h = _constants(spec)
+    centre_x, centre_y = (ops.sigmoid(x) + column) * stride, (ops.sigmoid(y) + row) * stride
+    half_w = ops.exp(ops.clip(w, -MAX_LOG_SIZE, MAX_LOG_SIZE)) * (anchor_w / 2)
+    half_h = ops.exp(ops.clip(h, -MAX_LOG_SIZE, MAX_LOG_SIZE)) * (anchor_h / 2)
+    return centre_x - half_w, centre_y - half_h, centre_x + half_w, centre_y + half_h
 
 
 def decode(raw_outputs, spec: NetworkSpec):
@@ -76,9 +87,10 @@ def decode(raw_outputs, spec: NetworkSpec):
     Returns boxes (B, N, 4), xyxy in pixels of the network's input, and scores (B, N, C), each the
     objectness times the class probability, where N counts all cells and anchors of all scales.
     """
-    joined = join_scales(raw_outputs, spec)  # (B, N, 5 + C)
-    xy, wh, objectness, classes = ops.split(joined, NUMBERS, axis=-1)
-    return decode_boxes(xy, wh, spec), ops.sigmoid(objectness) * ops.sigmoid(classes)
+    numbers = join_scales(raw_outputs, spec)
+    scores = ops.sigmoid(numbers.objectness) * ops.sigmoid(numbers.classes)  # (C, B, N)
+    boxes_xyxy = ops.stack(decode_boxes(numbers, spec), axis=-1)
+    return boxes_xyxy, ops.transpose(scores, (1, 2, 0))
 
 
 def _candidates(spec):
@@ -88,12 +100,10 @@ def _candidates(spec):
 
 
 def _constants(spec):
-    """Give each candidate's cell (N, 2), stride (N, 1) and anchor (N, 2), float32."""
-    corners, strides, anchors = [], [], []
-    for scale, (rows, columns) in enumerate(spec.grids_hw):
-        anchors_wh = np.array(spec.scale_anchors_wh(scale), "float32")  # (A, 2)
-        cells = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1)  # (H, W, 2)
-        corners.append(np.repeat(cells.reshape(-1, 2), len(anchors_wh), axis=0))
-        strides.append(np.full((len(corners[-1]), 1), spec.strides[scale]))
-        anchors.append(np.tile(anchors_wh, (rows * columns, 1)))
-    return [np.concatenate(parts).astype("float32") for parts in (corners, strides, anchors)]
+    """Give each candidate's column, row, stride, and anchor's width and height, (N,) float32."""
+    rows = []
+    for scale, (height, width) in enumerate(spec.grids_hw):
+        for row, column in np.ndindex(height, width):
+            for anchor_w, anchor_h in spec.scale_anchors_wh(scale):
+                rows.append((column, row, spec.strides[scale], anchor_w, anchor_h))
+    return np.array(rows, "float32").T.copy()

@@ -7,8 +7,8 @@ the same layers and weights, in which
   Keras 3 composes it from moments, products and sums, each a pass over memory in float32;
 - a leaky ReLU that only feeds a pooling of stride 2 comes after it, on a quarter of the numbers:
   it never falls, so the largest of four is the same before and after it;
-- the kernel's gradient of the widest convolutions is a matrix product: oneDNN's own kernel for it
-  takes three times as long in bfloat16.
+- the kernel's gradient of the widest convolutions is a matrix product, since oneDNN's own kernel
+  for it takes three times as long in bfloat16; and so are the output convolutions, both ways.
 
 docs/speed.md tells what each is worth; `python -m benchmarks.step` measures it.
 """
@@ -37,6 +37,8 @@ def training_view(network: keras.Model) -> keras.Model:
             return _Fused(layer)
         if isinstance(layer, layers.Conv2D) and _is_wide(layer):
             return _Wide(layer)
+        if isinstance(layer, layers.Conv2D) and layer.kernel_size == (1, 1) and layer.use_bias:
+            return _Pointwise(layer)
         if layer in late.values():
             return layers.Identity(dtype=layer.dtype_policy, name=f"{layer.name}_later")
         if layer.name in late:
@@ -120,6 +122,16 @@ def _convolve_wide(tf):
         return tf.nn.conv2d(inputs, kernel, 1, "SAME"), gradient
 
     return convolve
+
+
+class _Pointwise(_View):
+    """Convolve 1x1 with a bias as a matrix product, whose gradients are such products too."""
+
+    def call(self, inputs):
+        channels, filters = self.plain.kernel.shape[2:]
+        flat = keras.ops.reshape(inputs, (-1, channels))
+        made = keras.ops.matmul(flat, self.plain.kernel[0, 0]) + self.plain.bias
+        return keras.ops.reshape(made, (-1, *inputs.shape[1:3], filters))
 
 
 class _Fused(_View):
