@@ -17,12 +17,20 @@ def describe() -> str:
     units = ", ".join(flag for flag in FLAGS if flag in flags) or "no vector flags known"
     packages = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy"))
     memory = psutil.virtual_memory().total / 2**30
-    accelerators = "".join(f", {device}" for device in keras.distribution.list_devices("gpu"))
+    accelerators = "".join(f", {device}" for device in gpus())
     return (
         f"{name}, {os.cpu_count()} cores ({units}){accelerators}, {memory:.0f} GiB, "
         f"{platform.system()}, "
         f"Python {platform.python_version()}, {packages}"
     )
+
+
+def gpus() -> list[str]:
+    """Name the GPUs that Keras's backend sees."""
+    try:
+        return list(keras.distribution.list_devices("gpu"))
+    except RuntimeError:  # JAX's way to say that there is none
+        return []
 
 
 def processor() -> tuple[str, set[str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 from packaging.requirements import InvalidRequirement, Requirement
 
-from yolo3.evaluation.machine import processor
+from yolo3.evaluation.machine import gpus, processor
 from yolo3.training.determinism import cgroup_limit, running_threads, usable_cores
 
 FLAGS = (
@@ -68,7 +68,7 @@ def installed(package: str) -> str | None:
 
 def _gpus():
     if keras.backend.backend() != "tensorflow":
-        return keras.distribution.list_devices("gpu")
+        return gpus()
     import tensorflow as tf
 
     found = tf.config.list_physical_devices("GPU")

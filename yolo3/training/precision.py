@@ -2,7 +2,7 @@
 
 import keras
 
-from yolo3.evaluation.machine import processor
+from yolo3.evaluation.machine import gpus, processor
 
 AUTO = "auto"
 PRECISIONS = (AUTO, "float32", "mixed_bfloat16")
@@ -17,8 +17,8 @@ def choose_precision(precision: str) -> str:
     """
     if precision != AUTO:
         return precision
-    on_gpu = keras.distribution.list_devices("gpu")
-    has_units = all(map(_gpu_has_units, range(len(on_gpu)))) if on_gpu else _cpu_has_units()
+    count = len(gpus())
+    has_units = all(map(_gpu_has_units, range(count))) if count else _cpu_has_units()
     return "mixed_bfloat16" if has_units else "float32"
 
 
