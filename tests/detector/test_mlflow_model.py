@@ -13,6 +13,7 @@ import pytest
 from detector_cases import ANCHORS, as_text, file_bytes, make_network
 
 from yolo3.detector.detector import Detector
+from yolo3.detector.keras_engine import KerasEngine
 from yolo3.detector.mlflow_model import (
     CODE_FILES,
     SERVING_PACKAGES,
@@ -154,7 +155,9 @@ def test_a_logged_model_is_found_by_every_kind_of_uri(network, spec, photo, lock
             metadata={"stage": "fine-tune"},
             step=3,
         )
-    expected = Detector(network, spec, thresholds=Thresholds(0.6, 0.5, 4)).detect([photo])[0]
+    expected = Detector(
+        KerasEngine(network, spec), spec, thresholds=Thresholds(0.6, 0.5, 4)
+    ).detect([photo])[0]
     uris = (
         info.model_uri,
         info.model_id,

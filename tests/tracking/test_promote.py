@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 from yolo3.commands.main import main
 from yolo3.data.annotations import read_annotations, write_annotations
 from yolo3.detector.detector import Detector
+from yolo3.detector.keras_engine import KerasEngine
 from yolo3.detector.pyfunc import write_settings
 from yolo3.network.model import output_layers
 from yolo3.network.postprocess import Thresholds
@@ -56,7 +57,7 @@ def bench(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("promote")
     spec = make_spec(NAMES, ANCHORS, (64, 64))
     network = make_network(spec, seed=3)
-    bench = Bench({}, _write_list(folder, Detector(network, spec)))
+    bench = Bench({}, _write_list(folder, Detector(KerasEngine(network, spec), spec)))
     weights = network.get_weights()
     for blind in ((), (1,), (0, 2)):
         network.set_weights(weights)

@@ -1,69 +1,17 @@
 """What runs the network under the detector."""
 
-import threading
 from typing import Protocol
 
-import keras
 import numpy as np
-
-from yolo3.network.grid import decode
-from yolo3.network.spec import NetworkSpec
 
 
 class Engine(Protocol):
     """Run a network on a batch and decode what it says; may be called from several threads."""
 
-    def __call__(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Find the candidates of a batch (B, H, W, 3), RGB float32 in 0..1.
+    def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find the candidates of a batch (B, H, W, 3), RGB uint8 as `letterbox` makes them.
 
-        Returns boxes (B, N, 4), xyxy in pixels of the network's input, and scores (B, N, C).
+        What is found in a picture does not depend on the others in its batch.
+        Returns boxes (B, N, 4), xyxy in pixels of the network's input, and scores (B, N, C), all
+        float32; the candidates in the order of `grid.decode`.
         """
-
-
-class KerasEngine:
-    """Run the network and its decoding as one compiled Keras function, on any backend.
-
-    Pictures pass one at a time: TensorFlow multiplies a batch of one in another order than a longer
-    one, which moves a box of a large photograph by hundredths of a pixel, and at 416x416 on a CPU a
-    batch gains only some 5 %. So what is found in a picture never depends on its company.
-    Raises ValueError when the network's outputs are not those that the spec describes.
-    """
-
-    def __init__(self, network: keras.Model, spec: NetworkSpec):
-        _check_outputs(network, spec)
-        raw = [keras.ops.cast(output, "float32") for output in network.outputs]
-        self._model = keras.Model(network.inputs[0], list(decode(raw, spec)))
-        # XLA on a CPU compiles for long and runs this network slower than TensorFlow's own kernels.
-        use_xla = False if keras.backend.backend() == "tensorflow" else "auto"
-        self._model.compile(jit_compile=use_xla)
-        self._lock = threading.Lock()  # Keras builds its compiled function without one
-
-    def __call__(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Find the candidates of a batch; see Engine."""
-        found = [self._run(batch[number : number + 1]) for number in range(len(batch))]
-        boxes, scores = zip(*found, strict=True)
-        return np.concatenate(boxes), np.concatenate(scores)
-
-    def _run(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with self._lock:
-            boxes, scores = self._model.predict_on_batch(picture)  # (1, N, 4), (1, N, C)
-        return np.asarray(boxes, np.float32), np.asarray(scores, np.float32)
-
-
-def _check_outputs(network: keras.Model, spec: NetworkSpec) -> None:
-    width, height = spec.input_wh
-    if tuple(network.input_shape) != (None, height, width, 3):
-        raise ValueError(
-            f"the network's input is {network.input_shape}, expected (None, {height}, {width}, 3)"
-        )
-    numbers = 5 + len(spec.class_names)
-    expected = [
-        (None, *grid_hw, len(owned) * numbers)
-        for grid_hw, owned in zip(spec.grids_hw, spec.mask, strict=True)
-    ]
-    found = [tuple(output.shape) for output in network.outputs]
-    if found != expected:
-        raise ValueError(
-            f"the network's outputs are {found}, expected {expected} for "
-            f"{len(spec.class_names)} classes, {len(spec.anchors_wh)} anchors and mask {spec.mask}"
-        )

@@ -52,6 +52,7 @@ CODE_FILES = (
     "detector/__init__.py",
     "detector/detector.py",
     "detector/engines.py",
+    "detector/keras_engine.py",
     "detector/pyfunc.py",
 )
 """What serving imports, and no more; a test loads the model in a process that has nothing else."""

@@ -21,6 +21,7 @@ from PIL import Image
 
 from yolo3.data.images import ImageError, read_image
 from yolo3.detector.detector import Detector, Prepared
+from yolo3.detector.keras_engine import KerasEngine
 from yolo3.network.keras_file import load_network
 from yolo3.network.postprocess import Detections, Thresholds
 from yolo3.network.spec import NetworkSpec
@@ -55,7 +56,7 @@ def write_settings(folder: Path, spec: NetworkSpec, thresholds: Thresholds) -> N
 def read_detector(folder: Path) -> Detector:
     """Read a detector from the data folder of a logged model; ValueError where it is damaged."""
     network, spec, thresholds = read_parts(folder)
-    return Detector(network, spec, thresholds=thresholds)
+    return Detector(KerasEngine(network, spec), spec, thresholds=thresholds)
 
 
 def read_parts(folder: Path) -> tuple[keras.Model, NetworkSpec, Thresholds]:

@@ -14,6 +14,7 @@ from yolo3.data.augmentation import Augmentation
 from yolo3.data.batches import Batches
 from yolo3.data.images import read_image
 from yolo3.detector.detector import Detector
+from yolo3.detector.keras_engine import KerasEngine
 from yolo3.detector.mlflow_model import as_float32, log_detector
 from yolo3.evaluation import figures
 from yolo3.evaluation.evaluate import Evaluation
@@ -144,7 +145,9 @@ class Job:
     def _log_stage(self, stage, model_name, registered_name="") -> Evaluation:
         """Evaluate the detector that the learner is now; log the report and the model."""
         network = as_float32(self.learner.network)  # what is logged is what is measured
-        evaluation = evaluate_detector(Detector(network, self.spec), self.data.val)
+        evaluation = evaluate_detector(
+            Detector(KerasEngine(network, self.spec), self.spec), self.data.val
+        )
 
         def log():
             provenance.log_weights(stage.name, network)
