@@ -5,7 +5,7 @@ import threading
 import keras
 import numpy as np
 
-from yolo3.network.grid import decode
+from yolo3.network.decoding import with_decoding
 from yolo3.network.spec import NetworkSpec
 
 
@@ -19,9 +19,7 @@ class KerasEngine:
     """
 
     def __init__(self, network: keras.Model, spec: NetworkSpec):
-        check_outputs(network, spec)
-        raw = [keras.ops.cast(output, "float32") for output in network.outputs]
-        self._model = keras.Model(network.inputs[0], list(decode(raw, spec)))
+        self._model = with_decoding(network, spec)
         # XLA on a CPU compiles for long and runs this network slower than TensorFlow's own kernels.
         use_xla = False if keras.backend.backend() == "tensorflow" else "auto"
         self._model.compile(jit_compile=use_xla)
@@ -29,8 +27,7 @@ class KerasEngine:
 
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the candidates of a batch; see Engine."""
-        batch = pixels.astype(np.float32) / np.float32(255)
-        found = [self._run(batch[number : number + 1]) for number in range(len(batch))]
+        found = [self._run(pixels[number : number + 1]) for number in range(len(pixels))]
         boxes, scores = zip(*found, strict=True)
         return np.concatenate(boxes), np.concatenate(scores)
 
@@ -38,23 +35,3 @@ class KerasEngine:
         with self._lock:
             boxes, scores = self._model.predict_on_batch(picture)  # (1, N, 4), (1, N, C)
         return np.asarray(boxes, np.float32), np.asarray(scores, np.float32)
-
-
-def check_outputs(network: keras.Model, spec: NetworkSpec) -> None:
-    """Raise ValueError when input and outputs are not those that the spec describes."""
-    width, height = spec.input_wh
-    if tuple(network.input_shape) != (None, height, width, 3):
-        raise ValueError(
-            f"the network's input is {network.input_shape}, expected (None, {height}, {width}, 3)"
-        )
-    numbers = 5 + len(spec.class_names)
-    expected = [
-        (None, *grid_hw, len(owned) * numbers)
-        for grid_hw, owned in zip(spec.grids_hw, spec.mask, strict=True)
-    ]
-    found = [tuple(output.shape) for output in network.outputs]
-    if found != expected:
-        raise ValueError(
-            f"the network's outputs are {found}, expected {expected} for "
-            f"{len(spec.class_names)} classes, {len(spec.anchors_wh)} anchors and mask {spec.mask}"
-        )
