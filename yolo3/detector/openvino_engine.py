@@ -16,10 +16,14 @@ from yolo3.detector.cores import usable_cores
 from yolo3.network.spec import NetworkSpec
 
 FILE = "detector.xml"  # beside it lies detector.bin
-OUTPUTS = ("boxes", "scores")
+OUTPUTS = BOXES, SCORES = "boxes", "scores"
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
-CORES_PER_PICTURE = 4
-"""With more cores than this, several pictures are computed at once."""
+CORES_EACH = 4
+"""Of a picture that comes alone; with more of them, as many such pictures are computed at once."""
+
+ov.Tensor(np.zeros(1, np.uint8)).element_type.to_dtype()
+# The first such call of a process fills a table of OpenVINO's; two threads that made it at once
+# waited for each other for ever (2026.4). Python lets one thread alone import a module.
 
 _TYPES = {FLOAT32: ov.Type.f32, BFLOAT16: ov.Type.bf16}
 
@@ -33,8 +37,9 @@ def fastest_precision() -> str:
 class OpenVINOEngine:
     """Run a network and its decoding on the processor.
 
-    Pictures pass one at a time, each through the same kernels: what is found in one depends neither
-    on its company, nor on the number of cores (docs/detection.md tells what was tried).
+    A picture that comes alone is computed by all cores, many together by one core each; always one
+    picture through the same kernels. What is found depends neither on its company, nor on the
+    number of cores (docs/detection.md tells what was tried).
     precision: of the convolutions; a processor without bfloat16 units takes float32 for it.
     Raises ValueError when the files are damaged, or are not of the network that the spec describes.
     """
@@ -45,10 +50,35 @@ class OpenVINOEngine:
         self.precision = precision if precision == FLOAT32 else fastest_precision()
         model = _read(path)
         self._shapes = _check_shapes(model, spec)
-        cores = cores or usable_cores()
-        at_once = max(1, cores // CORES_PER_PICTURE)
+        self._cores = cores or usable_cores()
+        self._together = _Requests(model, self.precision, self._cores, cores_each=CORES_EACH)
+        self._apart = _Requests(model, self.precision, self._cores, cores_each=1)
+
+    def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find the candidates of a batch; see Engine."""
+        boxes, scores = (np.empty((len(pixels), *shape), np.float32) for shape in self._shapes)
+
+        def run(number: int) -> None:
+            requests.run(pixels[number], boxes[number], scores[number])
+
+        if len(pixels) < 2 * self._cores:
+            requests = self._together
+            for number in range(len(pixels)):
+                run(number)
+        else:
+            requests = self._apart
+            with ThreadPoolExecutor(self._cores) as pool:
+                list(pool.map(run, range(len(pixels))))
+        return boxes, scores
+
+
+class _Requests:
+    """A compiled model, and as many requests to it as are computed at once."""
+
+    def __init__(self, model: ov.Model, precision: str, cores: int, cores_each: int):
+        at_once = max(1, cores // cores_each)
         options = {
-            hint.inference_precision: _TYPES[self.precision],
+            hint.inference_precision: _TYPES[precision],
             properties.inference_num_threads: cores,
             properties.num_streams: at_once,
         }
@@ -56,24 +86,17 @@ class OpenVINOEngine:
         self._idle = SimpleQueue()
         for _ in range(at_once):
             self._idle.put(compiled.create_infer_request())
-        self._map = map if at_once == 1 else ThreadPoolExecutor(at_once).map
 
-    def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Find the candidates of a batch; see Engine."""
-        boxes, scores = (np.empty((len(pixels), *shape), np.float32) for shape in self._shapes)
-
-        def run(number: int) -> None:
-            request = self._idle.get()
-            try:
-                request.infer([pixels[number : number + 1]], share_inputs=True, share_outputs=True)
-                for found, name in zip((boxes, scores), OUTPUTS, strict=True):
-                    found[number] = request.get_tensor(name).data[0]
-            finally:
-                self._idle.put(request)
-
-        for _ in self._map(run, range(len(pixels))):
-            pass
-        return boxes, scores
+    def run(self, picture: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> None:
+        """Compute a picture (H, W, 3), and write what is found over boxes and scores."""
+        request = self._idle.get()
+        try:
+            request.get_input_tensor().data[0] = picture
+            request.infer(share_outputs=True)  # the other choice is a copy more
+            boxes[:] = request.get_tensor(BOXES).data[0]
+            scores[:] = request.get_tensor(SCORES).data[0]
+        finally:
+            self._idle.put(request)
 
 
 def _read(path: Path) -> ov.Model:
