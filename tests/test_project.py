@@ -39,6 +39,7 @@ MAIN_PARAMETERS = {
     "val_annotation_path": "",
     "freeze": "body",
     "precision": "auto",
+    "engine": "openvino",
     "registered_model_name": "",
     "threads": 0,
     "cache_gb": 4.0,

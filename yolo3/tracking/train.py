@@ -53,6 +53,7 @@ class Settings:
     seed: int
     freeze: str
     precision: str
+    engine: str
     registered_model_name: str
     threads: int
     cache_gb: float
