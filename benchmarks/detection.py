@@ -23,6 +23,7 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -118,21 +119,21 @@ def in_turns(
 def main(model, input_size, rounds, output):
     """Print milliseconds per picture and ratios; write them as JSON."""
     print(describe())
-    rows = measure_all(model, input_size, rounds)
+    print(f"{'':52} {'clock':>9} {'processor':>9}    ratios of both")
+    rows = measure_all(model, input_size, rounds, partial(print, flush=True))
     output.parent.mkdir(parents=True, exist_ok=True)
     told = {"machine": describe(), "rows": [row.as_json() for row in rows]}
     output.write_text(json.dumps(told, indent=1), "utf-8")
 
 
-def measure_all(model: str, input_size: int, rounds: int) -> list[Row]:
-    """Measure all of it, and print each row as it is known."""
+def measure_all(model: str, input_size: int, rounds: int, tell=lambda row: None) -> list[Row]:
+    """Measure all of it; `tell` is called with each row as it is known."""
     rows = []
 
     def report(*row):
         rows.append(Row(*row))
-        print(rows[-1], flush=True)
+        tell(rows[-1])
 
-    print(f"{'':52} {'clock':>9} {'processor':>9}    ratios of both")
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         files = _jpegs(folder / "pictures")
