@@ -26,7 +26,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 import click
@@ -49,7 +48,7 @@ BARE, EXACT = "bare OpenVINO network", "OpenVINO engine, float32"
 
 @dataclass(frozen=True)
 class Times:
-    """Median seconds of a call: of the clock, and of the processor in all threads of the process.
+    """Seconds of a call: of the clock, and of the processor in all threads of the process.
 
     processor is NaN for what another process computes. Also the ratio of two such pairs.
     """
@@ -97,7 +96,10 @@ class Row:
 def in_turns(
     calls: dict[str, Callable[[], object]], rounds: int, warm_up: int = 2
 ) -> dict[str, Times]:
-    """Give the times of each call; they take turns, each round begun by another."""
+    """Give the times of each call's fastest round, which other work of the machine disturbed least.
+
+    They take turns, each round begun by another.
+    """
     names = list(calls)
     times = {name: ([], []) for name in names}
     for number in range(warm_up + rounds):
@@ -108,7 +110,7 @@ def in_turns(
             if number >= warm_up:
                 times[name][0].append(time.perf_counter() - began[0])
                 times[name][1].append(time.process_time() - began[1])
-    return {name: Times(*map(median, found)) for name, found in times.items()}
+    return {name: Times(*map(min, found)) for name, found in times.items()}
 
 
 @click.command(context_settings={"show_default": True})

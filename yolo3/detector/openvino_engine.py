@@ -3,7 +3,9 @@
 `openvino_model` makes its two files, which hold the decoding as well.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -48,11 +50,13 @@ class OpenVINOEngine:
         if precision not in _TYPES:
             raise ValueError(f"precision is {precision!r}, expected {' or '.join(_TYPES)}")
         self.precision = precision if precision == FLOAT32 else fastest_precision()
-        model = _read(path)
+        with _explained(path):
+            model = ov.Core().read_model(path)
         self._shapes = _check_shapes(model, spec)
         self._cores = cores or usable_cores()
-        self._together = _Requests(model, self.precision, self._cores, cores_each=CORES_EACH)
-        self._apart = _Requests(model, self.precision, self._cores, cores_each=1)
+        with _explained(path):
+            self._together = _Requests(model, self.precision, self._cores, cores_each=CORES_EACH)
+            self._apart = _Requests(model, self.precision, self._cores, cores_each=1)
 
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the candidates of a batch; see Engine."""
@@ -99,9 +103,11 @@ class _Requests:
             self._idle.put(request)
 
 
-def _read(path: Path) -> ov.Model:
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what OpenVINO says of a file into one sentence."""
     try:
-        return ov.Core().read_model(path)
+        yield
     except RuntimeError as error:
         raise ValueError(f"{path.name} cannot be read: {_first_line(error)}") from error
 

@@ -110,11 +110,11 @@ def _suppress(boxes_xyxy, class_ids, iou_threshold, max_detections) -> np.ndarra
     while len(remaining) and len(kept) < max_detections:
         block = remaining[:BLOCK]
         overlaps = iou_xyxy(boxes_xyxy[block], boxes_xyxy[remaining]) > iou_threshold
-        covers = overlaps & (class_ids[block, None] == class_ids[remaining])  # (block, remaining)
-        open_ = np.ones(len(remaining), bool)
+        clear = ~overlaps | (class_ids[block, None] != class_ids[remaining])  # (block, remaining)
+        standing = np.ones(len(remaining), bool)
         for place, candidate in enumerate(block):
-            if open_[place]:
+            if standing[place]:
                 kept.append(candidate)
-                open_ &= ~covers[place]
-        remaining = remaining[len(block) :][open_[len(block) :]]
+                standing &= clear[place]
+        remaining = remaining[len(block) :][standing[len(block) :]]
     return np.array(kept[:max_detections], np.int64)
