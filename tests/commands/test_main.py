@@ -12,6 +12,7 @@ from yolo3.data.annotations import read_annotations, read_classes
 COMMANDS = (
     *("anchors", "annotations", "check", "convert"),
     *("detect", "evaluate", "pretrain", "promote", "reproduce", "sample"),
+    "score-spark",
 )
 
 

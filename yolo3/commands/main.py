@@ -372,3 +372,38 @@ def reproduce(context, **options):
     from yolo3.commands.reproduce import run_reproduce
 
     context.exit(run_reproduce(**options))
+
+
+@main.command(context_settings=DEFAULTS)
+@click.option("--model", required=True, help="MLflow model URI (runs:/…, models:/…) or a folder.")
+@click.option("--folder", default="", help="Folder of pictures, or its URI.")
+@click.option(
+    "--table",
+    default="",
+    help="Instead: a .parquet, a .csv or a table of Spark's catalog, with a column `path`, and "
+    "`content` if the pictures themselves stand there.",
+)
+@click.option("--output", required=True, help="Folder of Parquet; what it has is not done again.")
+@click.option("--master", default="", help="Spark master, e.g. local[4]; Spark's setting if empty.")
+@click.option("--conf", multiple=True, help="Spark setting KEY=VALUE; may be repeated.")
+@click.option(
+    "--env-manager",
+    default="local",
+    type=click.Choice(["local", "uv", "virtualenv", "conda"]),
+    help="The workers' own packages, or an environment that MLflow makes there for the model.",
+)
+@click.option(
+    "--chunk",
+    default=500,
+    type=click.IntRange(1),
+    help="Pictures that each core scores before they are written.",
+)
+@click.option("--score-threshold", type=click.FloatRange(0, 1), help="Instead of the model's own.")
+@click.option("--iou-threshold", type=click.FloatRange(0, 1), help="Instead of the model's own.")
+@click.option("--max-detections", type=click.IntRange(1), help="Instead of the model's own.")
+@explain_errors
+def score_spark(**options):
+    """Find objects in many pictures on Spark: a row of Parquet for each."""
+    from yolo3.commands.score_spark import score_pictures
+
+    score_pictures(**options)
