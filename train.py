@@ -57,6 +57,12 @@ from yolo3.commands.errors import explain_errors
     help="Arithmetic of the training; the logged model is float32.",
 )
 @click.option(
+    "--engine",
+    default="openvino",
+    type=click.Choice(["openvino", "keras"]),
+    help="What the logged model detects with, and is measured with.",
+)
+@click.option(
     "--registered-model-name", default="", help="Register the final model under this name."
 )
 @click.option(

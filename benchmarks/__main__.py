@@ -99,11 +99,12 @@ def _epoch_seconds(learner, batches):
 def _measure_detection(report, spec, pictures, steps, np):
     from yolo3.data.images import letterbox, read_image
     from yolo3.detector.detector import Detector
+    from yolo3.detector.keras_engine import KerasEngine
     from yolo3.network.model import build_network
     from yolo3.training.validation import THRESHOLDS
 
     network = build_network(spec)
-    detector = Detector(network, spec)
+    detector = Detector(KerasEngine(network, spec), spec)
     images = [read_image(picture.path) for picture in pictures[:16]]
     one = np.stack([letterbox(images[0], spec.input_wh)[0]]).astype("float32") / 255
     report(

@@ -28,6 +28,7 @@ from yolo3.data.batches import Batches
 from yolo3.data.splits import split_pictures
 from yolo3.data.voc import read_voc
 from yolo3.detector.detector import Detector
+from yolo3.detector.keras_engine import KerasEngine
 from yolo3.evaluation.machine import describe
 from yolo3.network import loss, model
 from yolo3.network.formats import read_file
@@ -196,7 +197,11 @@ def _measure(folder, setup, seed, input_size):
                 ),
             ):
                 run_stage(learner, stage, batches, checking, lambda *_: None, Path(scratch))
-                found.append(evaluate_detector(Detector(network, spec), held_out).metrics())
+                found.append(
+                    evaluate_detector(
+                        Detector(KerasEngine(network, spec), spec), held_out
+                    ).metrics()
+                )
     first, last = found
     return last | {"frozen_AP50": first["AP50"]}
 

@@ -37,7 +37,7 @@ def main(cfg, weights, names, labels):
 def _measure(cfg, weights, names, labels, folder):
     from yolo3.commands.main import main as yolo3
     from yolo3.data.annotations import read_annotations, read_classes
-    from yolo3.detector.mlflow_model import load_detector
+    from yolo3.detector.load import load_detector
     from yolo3.evaluation.evaluate import evaluate
     from yolo3.tracking.evaluate import evaluate_model
 

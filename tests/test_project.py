@@ -39,6 +39,7 @@ MAIN_PARAMETERS = {
     "val_annotation_path": "",
     "freeze": "body",
     "precision": "float32",
+    "engine": "openvino",
     "registered_model_name": "",
     "threads": 0,
 }

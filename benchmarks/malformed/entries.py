@@ -200,10 +200,10 @@ def _read_weights(sample: Sample, folder: Path) -> None:
 def _read_model(sample: Sample, folder: Path) -> None:
     from PIL import Image
 
-    from yolo3.detector.mlflow_model import load_detector
+    from yolo3.detector.load import load_detector
 
     kept = saved_model()
-    whole = {"MLmodel", "data/model.keras", "data/detector.json"}
+    whole = ["MLmodel", *(f"data/{file.name}" for file in (kept / "data").iterdir())]
     _write(folder, {name: (kept / name).read_bytes() for name in whole} | sample.files)
     detector = load_detector(folder)
     for found in detector.detect([Image.new("RGB", (60, 40))]):

@@ -13,7 +13,7 @@ from detector_cases import file_bytes, make_photo
 
 from yolo3.commands import convert as command
 from yolo3.commands.main import main
-from yolo3.detector.mlflow_model import load_detector
+from yolo3.detector.load import load_detector
 from yolo3.network.spec import make_spec
 from yolo3.tracking.download import Official
 

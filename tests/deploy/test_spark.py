@@ -16,7 +16,7 @@ from server_cases import assert_same_objects, environment
 from yolo3.commands.main import main
 from yolo3.data.images import read_image
 from yolo3.deploy.spark import ScoringError, Source, has_java, spark_session
-from yolo3.detector.mlflow_model import load_detector
+from yolo3.detector.load import load_detector
 from yolo3.detector.pyfunc import MAX_PICTURE_BYTES, as_objects
 from yolo3.tracking.job import FINAL_MODEL
 

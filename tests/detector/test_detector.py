@@ -6,14 +6,16 @@ from PIL import Image
 
 from yolo3.data.images import letterbox
 from yolo3.detector.detector import Detector
-from yolo3.detector.engines import KerasEngine
+from yolo3.detector.keras_engine import KerasEngine
 from yolo3.network.postprocess import Thresholds
 from yolo3.network.spec import make_spec
 
 
 @pytest.fixture(scope="module")
 def detector(network, spec):
-    return Detector(network, spec, batch_size=4, thresholds=Thresholds(0.5, 0.4, 10))
+    return Detector(
+        KerasEngine(network, spec), spec, batch_size=4, thresholds=Thresholds(0.5, 0.4, 10)
+    )
 
 
 def same(a, b, tolerance=0.0):
@@ -46,38 +48,33 @@ def test_no_pictures_give_no_detections(detector):
 def test_pictures_are_read_one_batch_at_a_time(network, spec, photos):
     given, most = [], []
 
-    class Watch:
-        def __init__(self, network, spec):
-            self.engine = KerasEngine(network, spec)
+    engine = KerasEngine(network, spec)
 
-        def __call__(self, batch):
-            most.append(len(given))
-            return self.engine(batch)
+    def watch(pixels):
+        most.append(len(given))
+        return engine(pixels)
 
     def read():
         for image in photos:
             given.append(image)
             yield image
 
-    found = Detector(network, spec, batch_size=2, make_engine=Watch).detect(read())
+    found = Detector(watch, spec, batch_size=2).detect(read())
     assert len(found) == 6 and most == [2, 4, 6]
 
 
 def test_the_network_sees_the_letterboxed_picture_and_boxes_go_back(spec, photo):
     seen = []
 
-    def make_engine(network, spec):
-        def engine(batch):
-            seen.append(batch)
-            boxes = np.array([[[0, 0, 96, 64], [48, 32, 52, 36], [0, 0, 96, 4]]], np.float32)
-            return boxes, np.array([[[0.9, 0, 0], [0, 0.8, 0], [0, 0, 0.7]]], np.float32)
-
-        return engine
+    def engine(batch):
+        seen.append(batch)
+        boxes = np.array([[[0, 0, 96, 64], [48, 32, 52, 36], [0, 0, 96, 4]]], np.float32)
+        return boxes, np.array([[[0.9, 0, 0], [0, 0.8, 0], [0, 0, 0.7]]], np.float32)
 
     pixels, placed = letterbox(photo, (96, 64))
     assert placed.offset_xy == (0, 5)  # the third box above lies in the upper bar alone
-    found = Detector(None, spec, make_engine=make_engine).detect([photo])[0]
-    np.testing.assert_array_equal(seen[0], pixels[None].astype(np.float32) / 255)
+    found = Detector(engine, spec).detect([photo])[0]
+    np.testing.assert_array_equal(seen[0], pixels[None])
     assert found.class_ids.tolist() == [0, 1]
     np.testing.assert_allclose(found.boxes_xyxy[0], (0, 0, 500, 281))
     expected = placed.to_picture(np.array([[48, 32, 52, 36]]))[0]
@@ -113,9 +110,9 @@ def test_sides_of_very_different_length_get_an_answer(detector):
 def test_a_network_that_the_spec_does_not_describe_is_an_error(network, spec):
     other = make_spec(("one",), spec.anchors_wh, spec.input_wh)
     with pytest.raises(ValueError, match=r"outputs are .* expected .* for 1 classes"):
-        Detector(network, other)
+        KerasEngine(network, other)
     larger = make_spec(spec.class_names, spec.anchors_wh, (128, 128))
     with pytest.raises(ValueError, match=r"input is .*, expected \(None, 128, 128, 3\)"):
-        Detector(network, larger)
+        KerasEngine(network, larger)
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
-        Detector(network, spec, batch_size=0)
+        Detector(None, spec, batch_size=0)

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -13,12 +14,13 @@ import pytest
 from detector_cases import ANCHORS, as_text, file_bytes, make_network
 
 from yolo3.detector.detector import Detector
+from yolo3.detector.engines import EngineChoice
+from yolo3.detector.keras_engine import KerasEngine
+from yolo3.detector.load import ModelError, load_detector
 from yolo3.detector.mlflow_model import (
     CODE_FILES,
     SERVING_PACKAGES,
-    ModelError,
     as_float32,
-    load_detector,
     log_detector,
     save_detector,
 )
@@ -30,16 +32,16 @@ import sys, warnings
 folder, picture = sys.argv[1:]
 import mlflow.pyfunc, pandas
 warnings.simplefilter("error")
-warnings.filterwarnings("ignore", "__array__ implementation")  # Keras 3.15 under NumPy 2.4
-import mlflow.keras
-network = mlflow.keras.load_model(folder)
-assert {layer.dtype_policy.name for layer in network.layers} == {"float32"}
-assert not any(name.startswith("yolo3") for name in sys.modules)
 model = mlflow.pyfunc.load_model(folder)
 used = [module for name, module in sys.modules.items() if name.split(".")[0] == "yolo3"]
 assert used and all(module.__file__.startswith(folder) for module in used), used
 table = model.predict(pandas.DataFrame({"image": [open(picture, "rb").read(), "broken"]}))
+assert not {"keras", "tensorflow", "jax", "torch"} & set(sys.modules)
 print(len(table.detections[0]), table.error[0] == "", table.error[1])
+warnings.filterwarnings("ignore", "__array__ implementation")  # Keras 3.15 under NumPy 2.4
+import mlflow.keras
+network = mlflow.keras.load_model(folder)
+assert {layer.dtype_policy.name for layer in network.layers} == {"float32"}
 """
 
 
@@ -75,10 +77,12 @@ def test_the_folder_holds_all_that_is_needed_and_nothing_of_this_machine(model_f
         "data/keras_module.txt",
         "data/model.keras",
         "data/detector.json",
+        "data/detector.xml",
+        "data/detector.bin",
         *(f"code/yolo3/{name}" for name in CODE_FILES),
     }
     project = str(Path(__file__).resolve().parents[2])
-    for name in files - {"data/model.keras"}:
+    for name in files - {"data/model.keras", "data/detector.bin"}:
         text = (model_folder / name).read_text("utf-8")
         for place in (project, str(model_folder), str(Path.home())):
             assert place not in text
@@ -149,12 +153,15 @@ def test_a_logged_model_is_found_by_every_kind_of_uri(network, spec, photo, lock
             name="keras-yolo-model",
             lock=lock,
             thresholds=Thresholds(0.6, 0.5, 4),
+            engine=EngineChoice("keras"),
             example=photo,
             registered_model_name="detector",
             metadata={"stage": "fine-tune"},
             step=3,
         )
-    expected = Detector(network, spec, thresholds=Thresholds(0.6, 0.5, 4)).detect([photo])[0]
+    expected = Detector(
+        KerasEngine(network, spec), spec, thresholds=Thresholds(0.6, 0.5, 4)
+    ).detect([photo])[0]
     uris = (
         info.model_uri,
         info.model_id,
@@ -162,7 +169,9 @@ def test_a_logged_model_is_found_by_every_kind_of_uri(network, spec, photo, lock
         "models:/detector/1",
     )
     for uri in uris:
-        found = load_detector(uri).detect([photo])[0]
+        detector = load_detector(uri)
+        assert isinstance(detector.engine, KerasEngine)
+        found = detector.detect([photo])[0]
         np.testing.assert_allclose(found.boxes_xyxy, expected.boxes_xyxy, atol=0.01)
     logged = mlflow.get_logged_model(info.model_id)
     assert logged.name == "keras-yolo-model" and logged.status == "READY"
@@ -185,9 +194,27 @@ def test_what_is_no_such_model_is_a_clear_error(model_folder, tmp_path):
     with pytest.raises(ModelError, match="damaged model"):
         load_detector(tmp_path)
     shutil.copytree(model_folder / "data", tmp_path / "data")
-    (tmp_path / "data" / "model.keras").write_bytes(b"no network")
-    with pytest.raises(ModelError, match="damaged model"):
+    (tmp_path / "data" / "detector.xml").write_bytes(b"no network")
+    with pytest.raises(ModelError, match="damaged model: detector.xml cannot be read"):
         load_detector(tmp_path)
+    settings = json.loads((model_folder / "data" / "detector.json").read_text())
+    for engine, message in (("keras", "Keras cannot load it"), ("abacus", "expected openvino or")):
+        changed = settings | {"engine": {"name": engine}}
+        (tmp_path / "data" / "detector.json").write_text(json.dumps(changed))
+        (tmp_path / "data" / "model.keras").write_bytes(b"no network")
+        with pytest.raises(ModelError, match=f"damaged model: .*{message}"):
+            load_detector(tmp_path)
+
+
+def test_a_model_of_before_there_was_a_choice_of_engines_has_keras(model_folder, photo, tmp_path):
+    shutil.copytree(model_folder, tmp_path / "old")
+    data = tmp_path / "old" / "data"
+    (data / "detector.xml").unlink()
+    settings = json.loads((data / "detector.json").read_text())
+    del settings["engine"]
+    (data / "detector.json").write_text(json.dumps(settings))
+    detector = load_detector(tmp_path / "old")
+    assert isinstance(detector.engine, KerasEngine) and len(detector.detect([photo])[0])
 
 
 def test_saving_refuses_what_would_not_serve(network, spec, tmp_path, lock):
@@ -196,5 +223,5 @@ def test_saving_refuses_what_would_not_serve(network, spec, tmp_path, lock):
     with pytest.raises(ModelError, match="exists and is not empty"):
         save_detector(network, spec, tmp_path / "full", lock=lock)
     (tmp_path / "lock.txt").write_text("mlflow==3.15.0\nkeras==3.15.1  # why\n--no-index\n")
-    with pytest.raises(ModelError, match="does not pin tensorflow, numpy, pandas, pillow"):
+    with pytest.raises(ModelError, match="does not pin openvino, tensorflow, numpy, pandas"):
         save_detector(network, spec, tmp_path / "new", lock=tmp_path / "lock.txt")

@@ -9,7 +9,7 @@ from detector_cases import as_text, file_bytes, make_photo
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from yolo3.detector.mlflow_model import load_detector
+from yolo3.detector.load import load_detector
 from yolo3.detector.pyfunc import as_objects
 
 

@@ -4,7 +4,7 @@ import pytest
 from detector_cases import as_text, file_bytes
 from server_cases import assert_same_objects, model_server, post, split
 
-from yolo3.detector.mlflow_model import load_detector
+from yolo3.detector.load import load_detector
 from yolo3.detector.pyfunc import as_objects
 
 

@@ -19,7 +19,9 @@ from mlflow import MlflowClient
 from yolo3.commands.main import main
 from yolo3.data.annotations import read_annotations, write_annotations
 from yolo3.detector.detector import Detector
-from yolo3.detector.pyfunc import write_settings
+from yolo3.detector.engines import EngineChoice, write_engine
+from yolo3.detector.keras_engine import KerasEngine
+from yolo3.detector.pyfunc import Settings, write_settings
 from yolo3.network.model import output_layers
 from yolo3.network.postprocess import Thresholds
 from yolo3.network.spec import make_spec
@@ -28,6 +30,7 @@ from yolo3.tracking.promote import _pictures_seen
 from yolo3.tracking.registry import Registry
 
 NAMES = ("helmet", "hat", "bare")
+ENGINE = EngineChoice("openvino")
 NAME = "my detector"
 
 
@@ -56,7 +59,7 @@ def bench(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("promote")
     spec = make_spec(NAMES, ANCHORS, (64, 64))
     network = make_network(spec, seed=3)
-    bench = Bench({}, _write_list(folder, Detector(network, spec)))
+    bench = Bench({}, _write_list(folder, Detector(KerasEngine(network, spec), spec)))
     weights = network.get_weights()
     for blind in ((), (1,), (0, 2)):
         network.set_weights(weights)
@@ -65,12 +68,14 @@ def bench(trained, tmp_path_factory):
         name = " ".join(NAMES[class_id] for class_id in blind) or "all"
         bench.models[name] = folder / name
         shutil.copytree(trained.model_folder(FINAL_MODEL), folder / name)
-        network.save(folder / name / "data" / "model.keras")
-        write_settings(folder / name / "data", spec, Thresholds())
+        data = folder / name / "data"
+        network.save(data / "model.keras")
+        write_engine(ENGINE, network, spec, data)
+        write_settings(data, Settings(spec, Thresholds(), ENGINE))
     bench.models["others"] = folder / "others"
     shutil.copytree(bench.models["all"], folder / "others")
     other = replace(spec, class_names=("hat", "helmet", "bare"))
-    write_settings(folder / "others" / "data", other, Thresholds())
+    write_settings(folder / "others" / "data", Settings(other, Thresholds(), ENGINE))
     return bench
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 import train
 from yolo3.data.images import read_image
-from yolo3.detector.mlflow_model import load_detector
+from yolo3.detector.load import load_detector
 from yolo3.network.model import output_layers
 from yolo3.network.weights import read_weights
 from yolo3.tracking import train as job

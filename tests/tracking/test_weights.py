@@ -9,7 +9,8 @@ from job_cases import run_training, tiny_options
 from keras2_cases import write_keras_2
 from network_cases import TINY_ANCHORS, randomise
 
-from yolo3.detector.mlflow_model import load_detector, log_detector
+from yolo3.detector.load import load_detector
+from yolo3.detector.mlflow_model import log_detector
 from yolo3.network.model import build_network
 from yolo3.network.spec import NetworkSpec
 from yolo3.network.weights import WeightsError

@@ -9,7 +9,8 @@ import keras
 import mlflow.keras
 
 from yolo3.data.annotations import read_classes
-from yolo3.detector.mlflow_model import load_detector, save_detector
+from yolo3.detector.load import load_detector
+from yolo3.detector.mlflow_model import save_detector
 from yolo3.network.darknet.build import build_from_cfg
 from yolo3.network.darknet.cfg import cfg_text, read_cfg, spec_of
 from yolo3.network.darknet.graph import describe_network

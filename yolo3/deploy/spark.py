@@ -20,7 +20,7 @@ from mlflow.models import Model
 from pyarrow import fs
 
 from yolo3.data.annotations import PICTURE_SUFFIXES
-from yolo3.detector.mlflow_model import model_folder
+from yolo3.detector.load import model_folder
 from yolo3.detector.pyfunc import MAX_PICTURE_BYTES
 
 if TYPE_CHECKING:

@@ -1,15 +1,14 @@
 """The detector that evaluation, the command line and the served model share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 
-import keras
 import numpy as np
 from PIL import Image
 
 from yolo3.data.images import Letterbox, letterbox
-from yolo3.detector.engines import Engine, KerasEngine
+from yolo3.detector.engines import Engine
 from yolo3.network.postprocess import DEFAULT_THRESHOLDS, Detections, Thresholds, select
 from yolo3.network.spec import NetworkSpec
 
@@ -18,25 +17,21 @@ Prepared = tuple[np.ndarray, Letterbox]
 
 
 class Detector:
-    """Find objects in pictures; may be called from several threads.
-
-    make_engine builds what runs the network, from the network and the spec.
-    """
+    """Find objects in pictures with an engine; may be called from several threads."""
 
     def __init__(
         self,
-        network: keras.Model,
+        engine: Engine,
         spec: NetworkSpec,
         batch_size: int = 16,
         thresholds: Thresholds = DEFAULT_THRESHOLDS,
-        make_engine: Callable[[keras.Model, NetworkSpec], Engine] = KerasEngine,
     ):
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.spec = spec
         self.batch_size = batch_size
         self.thresholds = thresholds
-        self._engine = make_engine(network, spec)
+        self.engine = engine
 
     def detect(
         self,
@@ -76,7 +71,7 @@ class Detector:
         remaining = iter(prepared)
         while batch := list(islice(remaining, self.batch_size)):
             pixels = np.stack([pixels for pixels, _ in batch])  # (B, H, W, 3)
-            boxes, scores = self._engine(pixels.astype(np.float32) / np.float32(255))
+            boxes, scores = self.engine(pixels)
             for number, (_, placed) in enumerate(batch):
                 found.append(in_picture(boxes[number], scores[number], placed, thresholds))
         return found

@@ -1,69 +1,89 @@
-"""What runs the network under the detector."""
+"""What runs the network under the detector: the engines by name."""
 
-import threading
-from typing import Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-import keras
 import numpy as np
 
-from yolo3.network.grid import decode
 from yolo3.network.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    import keras
+
+OPENVINO, KERAS = "openvino", "keras"
+NAMES = (OPENVINO, KERAS)
+NETWORK_FILE = "model.keras"
 
 
 class Engine(Protocol):
     """Run a network on a batch and decode what it says; may be called from several threads."""
 
-    def __call__(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Find the candidates of a batch (B, H, W, 3), RGB float32 in 0..1.
+    def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find the candidates of a batch (B, H, W, 3), RGB uint8 as `letterbox` makes them.
 
-        Returns boxes (B, N, 4), xyxy in pixels of the network's input, and scores (B, N, C).
+        What is found in a picture does not depend on the others in its batch.
+        Returns boxes (B, N, 4), xyxy in pixels of the network's input, and scores (B, N, C), all
+        float32; the candidates in the order of `grid.decode`.
         """
 
 
-class KerasEngine:
-    """Run the network and its decoding as one compiled Keras function, on any backend.
+@dataclass(frozen=True)
+class EngineChoice:
+    """Say which engine a model was measured with, and the precision of its convolutions.
 
-    Pictures pass one at a time: TensorFlow multiplies a batch of one in another order than a longer
-    one, which moves a box of a large photograph by hundredths of a pixel, and at 416x416 on a CPU a
-    batch gains only some 5 %. So what is found in a picture never depends on its company.
-    Raises ValueError when the network's outputs are not those that the spec describes.
+    Raises ValueError for another name; its other fields the engine itself checks.
     """
 
-    def __init__(self, network: keras.Model, spec: NetworkSpec):
-        _check_outputs(network, spec)
-        raw = [keras.ops.cast(output, "float32") for output in network.outputs]
-        self._model = keras.Model(network.inputs[0], list(decode(raw, spec)))
-        # XLA on a CPU compiles for long and runs this network slower than TensorFlow's own kernels.
-        use_xla = False if keras.backend.backend() == "tensorflow" else "auto"
-        self._model.compile(jit_compile=use_xla)
-        self._lock = threading.Lock()  # Keras builds its compiled function without one
+    name: str = KERAS
+    precision: str = "float32"
 
-    def __call__(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Find the candidates of a batch; see Engine."""
-        found = [self._run(batch[number : number + 1]) for number in range(len(batch))]
-        boxes, scores = zip(*found, strict=True)
-        return np.concatenate(boxes), np.concatenate(scores)
-
-    def _run(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with self._lock:
-            boxes, scores = self._model.predict_on_batch(picture)  # (1, N, 4), (1, N, C)
-        return np.asarray(boxes, np.float32), np.asarray(scores, np.float32)
+    def __post_init__(self):
+        if self.name not in NAMES:
+            raise ValueError(f"engine is {self.name!r}, expected {' or '.join(NAMES)}")
 
 
-def _check_outputs(network: keras.Model, spec: NetworkSpec) -> None:
-    width, height = spec.input_wh
-    if tuple(network.input_shape) != (None, height, width, 3):
-        raise ValueError(
-            f"the network's input is {network.input_shape}, expected (None, {height}, {width}, 3)"
-        )
-    numbers = 5 + len(spec.class_names)
-    expected = [
-        (None, *grid_hw, len(owned) * numbers)
-        for grid_hw, owned in zip(spec.grids_hw, spec.mask, strict=True)
-    ]
-    found = [tuple(output.shape) for output in network.outputs]
-    if found != expected:
-        raise ValueError(
-            f"the network's outputs are {found}, expected {expected} for "
-            f"{len(spec.class_names)} classes, {len(spec.anchors_wh)} anchors and mask {spec.mask}"
-        )
+def choose_engine(name: str) -> EngineChoice:
+    """Choose an engine and, where it computes in several precisions, the fastest one here."""
+    if name != OPENVINO:
+        return EngineChoice(name)
+    from yolo3.detector.openvino_engine import fastest_precision
+
+    return EngineChoice(name, fastest_precision())
+
+
+def build_engine(
+    choice: EngineChoice, network: "keras.Model", spec: NetworkSpec, folder: Path
+) -> Engine:
+    """Make the engine of a network, with its files (see `write_engine`) in the folder."""
+    if choice.name == KERAS:
+        from yolo3.detector.keras_engine import KerasEngine
+
+        return KerasEngine(network, spec)
+    write_engine(choice, network, spec, folder)
+    return open_engine(choice, spec, folder)
+
+
+def write_engine(
+    choice: EngineChoice, network: "keras.Model", spec: NetworkSpec, folder: Path
+) -> None:
+    """Write what an engine needs beside the network's own file into a folder.
+
+    Raises ValueError when the network's outputs are not those that the spec describes.
+    """
+    if choice.name == OPENVINO:
+        from yolo3.detector.openvino_model import write_openvino
+
+        write_openvino(network, spec, folder)
+
+
+def open_engine(choice: EngineChoice, spec: NetworkSpec, folder: Path) -> Engine:
+    """Open the engine of a logged model, whose files are in the folder; ValueError if damaged."""
+    if choice.name == OPENVINO:
+        from yolo3.detector.openvino_engine import FILE, OpenVINOEngine
+
+        return OpenVINOEngine(folder / FILE, spec, choice.precision)
+    from yolo3.detector.keras_engine import KerasEngine
+    from yolo3.network.keras_file import load_network
+
+    return KerasEngine(load_network(folder / NETWORK_FILE), spec)

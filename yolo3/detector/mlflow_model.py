@@ -2,7 +2,8 @@
 
     MLmodel, conda.yaml, python_env.yaml, requirements.txt, constraints.txt, input_example.json
     data/model.keras     the network, float32, without compile state; built-in Keras layers only
-    data/detector.json   classes, anchors, mask, input size, thresholds
+    data/detector.json   classes, anchors, mask, input size, thresholds, engine
+    data/detector.xml    the network with its decoding, for the OpenVINO engine; and detector.bin
     code/yolo3/          the modules that turn pictures into detections, and no others
 
 Nothing is pickled, and nothing in it names the machine that saved it.
@@ -10,17 +11,12 @@ Nothing is pickled, and nothing in it names the machine that saved it.
 
 import base64
 import io
-import os
 import platform
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import keras
-import mlflow.artifacts
 import mlflow.keras
 import mlflow.pyfunc
 import numpy as np
@@ -32,13 +28,12 @@ from mlflow.types.schema import Array, Object, Property
 from packaging.requirements import Requirement
 from PIL import Image
 
-from yolo3.detector.detector import Detector
-from yolo3.detector.pyfunc import IMAGE, read_detector, write_settings
+from yolo3.detector.engines import OPENVINO, EngineChoice, choose_engine, write_engine
+from yolo3.detector.load import DATA_FOLDER, LOADER_MODULE, ModelError
+from yolo3.detector.pyfunc import IMAGE, Settings, write_settings
 from yolo3.network.postprocess import DEFAULT_THRESHOLDS, Thresholds
 from yolo3.network.spec import NetworkSpec
 
-LOADER_MODULE = "yolo3.detector.pyfunc"
-DATA_FOLDER = "data"
 CODE_FOLDER = "code"
 CODE_FILES = (
     "__init__.py",
@@ -46,24 +41,24 @@ CODE_FILES = (
     "data/images.py",
     "network/__init__.py",
     "network/boxes.py",
+    "network/decoding.py",
     "network/grid.py",
     "network/keras_file.py",
     "network/owners.py",
     "network/postprocess.py",
     "network/spec.py",
     "detector/__init__.py",
+    "detector/cores.py",
     "detector/detector.py",
     "detector/engines.py",
+    "detector/keras_engine.py",
+    "detector/openvino_engine.py",
     "detector/pyfunc.py",
 )
 """What serving imports, and no more; a test loads the model in a process that has nothing else."""
 
-SERVING_PACKAGES = ("mlflow", "keras", "tensorflow", "numpy", "pandas", "pillow")
+SERVING_PACKAGES = ("mlflow", "openvino", "keras", "tensorflow", "numpy", "pandas", "pillow")
 EXAMPLE_SIDE = 256  # pixels; keeps the example, which every model carries as text, small
-
-
-class ModelError(ValueError):
-    """Say why something is not a detector that this project logged."""
 
 
 def save_detector(
@@ -73,6 +68,8 @@ def save_detector(
     *,
     lock: Path,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    engine: EngineChoice | None = None,
+    built: Path | None = None,
     example: Image.Image | None = None,
     metadata: dict | None = None,
     mlflow_model: Model | None = None,
@@ -80,7 +77,10 @@ def save_detector(
     """Save a detector as an MLflow model in a folder that does not exist yet, or is empty.
 
     lock: the requirements.txt with exact versions; the serving packages are taken from it, and all
-    of it binds the rest as constraints. example: a picture for the input example.
+    of it binds the rest as constraints.
+    engine: what the model detects with, OpenVINO if not given. built: the folder with that
+    engine's files, where `build_engine` has written them already.
+    example: a picture for the input example.
     Raises ModelError when the folder holds something or the lock lacks a serving package.
     """
     folder = Path(path)
@@ -88,8 +88,9 @@ def save_detector(
         raise ModelError(f"{folder} exists and is not empty")
     folder.mkdir(parents=True, exist_ok=True)
     model = Model() if mlflow_model is None else mlflow_model
+    exact = as_float32(network)
     mlflow.keras.save_model(
-        as_float32(network),
+        exact,
         str(folder),
         mlflow_model=model,
         signature=_network_signature(spec),
@@ -97,7 +98,12 @@ def save_detector(
         conda_env=_environment(Path(lock)),
         metadata=metadata,
     )
-    write_settings(folder / DATA_FOLDER, spec, thresholds)
+    chosen = choose_engine(OPENVINO) if engine is None else engine
+    write_settings(folder / DATA_FOLDER, Settings(spec, thresholds, chosen))
+    if built:
+        shutil.copytree(built, folder / DATA_FOLDER, dirs_exist_ok=True)
+    else:
+        write_engine(chosen, exact, spec, folder / DATA_FOLDER)
     _copy_code(folder / CODE_FOLDER)
     _add_pictures_flavor(model, thresholds)
     model.model_size_bytes = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
@@ -112,6 +118,8 @@ def log_detector(
     name: str,
     lock: Path,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    engine: EngineChoice | None = None,
+    built: Path | None = None,
     example: Image.Image | None = None,
     registered_model_name: str | None = None,
     metadata: dict | None = None,
@@ -130,6 +138,8 @@ def log_detector(
             path,
             lock=lock,
             thresholds=thresholds,
+            engine=engine,
+            built=built,
             example=example,
             mlflow_model=mlflow_model,
         )
@@ -145,32 +155,6 @@ def log_detector(
         step=step,
         validate_serving_input=False,  # would load it once more, and leave its folder on sys.path
     )
-
-
-def load_detector(model: str | Path) -> Detector:
-    """Load a detector from an MLflow model URI (models:/…, runs:/…, m-…) or a folder.
-
-    Raises ModelError when there is none, or it is another kind of model.
-    """
-    uri = str(model)
-    with model_folder(uri) as folder:
-        try:
-            return read_detector(folder / DATA_FOLDER)
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{uri!r} is a damaged model: {error}") from error
-
-
-@contextmanager
-def model_folder(uri: str) -> Iterator[Path]:
-    """Give the folder of a logged detector: its own, or a copy that goes with the block.
-
-    Raises ModelError when there is none, or it is another kind of model.
-    """
-    if os.path.isdir(uri):
-        yield _check_folder(Path(uri), uri)
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        yield _check_folder(_download(uri, temporary), uri)
 
 
 def as_float32(network: keras.Model) -> keras.Model:
@@ -267,26 +251,3 @@ def _example_table(example: Image.Image | None) -> pd.DataFrame:
     file = io.BytesIO()
     picture.convert("RGB").save(file, "JPEG", quality=80)
     return pd.DataFrame({IMAGE: [base64.b64encode(file.getvalue()).decode("ascii")]})
-
-
-def _download(uri: str, folder: str) -> Path:
-    address = f"models:/{uri}" if uri.startswith("m-") else uri
-    try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=folder))
-    except Exception as error:  # each kind of store raises its own
-        raise ModelError(
-            f"no model at {uri!r}: expected a folder or an MLflow model URI ({error})"
-        ) from error
-
-
-def _check_folder(folder: Path, uri: str) -> Path:
-    if not (folder / MLMODEL_FILE_NAME).is_file():
-        raise ModelError(f"{uri!r} is not an MLflow model: it has no file {MLMODEL_FILE_NAME}")
-    flavors = Model.load(str(folder)).flavors
-    loader = flavors.get(mlflow.pyfunc.FLAVOR_NAME, {}).get(mlflow.pyfunc.MAIN)
-    if loader != LOADER_MODULE:
-        raise ModelError(
-            f"{uri!r} is an MLflow model, but not a detector of this project: "
-            f"its loader is {loader!r}, expected {LOADER_MODULE!r}"
-        )
-    return folder

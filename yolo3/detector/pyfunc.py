@@ -9,10 +9,10 @@ import binascii
 import json
 import os
 import threading
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
@@ -21,13 +21,12 @@ from PIL import Image
 
 from yolo3.data.images import ImageError, read_image
 from yolo3.detector.detector import Detector, Prepared
-from yolo3.network.keras_file import load_network
+from yolo3.detector.engines import EngineChoice, open_engine
 from yolo3.network.postprocess import Detections, Thresholds
 from yolo3.network.spec import NetworkSpec
 
 IMAGE = "image"
 SETTINGS_FILE = "detector.json"
-NETWORK_FILE = "model.keras"
 
 MAX_PICTURE_BYTES = 1 << 25  # 32 MiB of a picture's file; its pixels are limited too, see `images`
 MAX_REQUEST_BYTES = 1 << 26  # of all pictures in one request to a server, as they came
@@ -45,32 +44,48 @@ def _load_pyfunc(path: str) -> "PictureModel":
     return PictureModel(detector)
 
 
-def write_settings(folder: Path, spec: NetworkSpec, thresholds: Thresholds) -> None:
-    """Write all that the detector needs beside its network."""
-    settings = {"network": json.loads(spec.to_json()), "thresholds": vars(thresholds)}
-    text = json.dumps(settings, indent=2, ensure_ascii=False)
+@dataclass(frozen=True)
+class Settings:
+    """Hold all that a detector needs beside its network."""
+
+    spec: NetworkSpec
+    thresholds: Thresholds
+    engine: EngineChoice
+
+
+def write_settings(folder: Path, settings: Settings) -> None:
+    """Write the settings beside the network."""
+    values = {
+        "network": json.loads(settings.spec.to_json()),
+        "thresholds": asdict(settings.thresholds),
+        "engine": asdict(settings.engine),
+    }
+    text = json.dumps(values, indent=2, ensure_ascii=False)
     (folder / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_settings(folder: Path) -> Settings:
+    """Read what `write_settings` wrote; ValueError for anything else.
+
+    Models of before there was a choice of engines have Keras's.
+    """
+    path = folder / SETTINGS_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Settings(
+            NetworkSpec.from_json(json.dumps(values["network"])),
+            Thresholds(**values["thresholds"]),
+            EngineChoice(**values.get("engine", {})),
+        )
+    except (OSError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path.name} cannot be read: {error!r}") from error
 
 
 def read_detector(folder: Path) -> Detector:
     """Read a detector from the data folder of a logged model; ValueError where it is damaged."""
-    network, spec, thresholds = read_parts(folder)
-    return Detector(network, spec, thresholds=thresholds)
-
-
-def read_parts(folder: Path) -> tuple[keras.Model, NetworkSpec, Thresholds]:
-    """Read what a detector is made of; ValueError for what `save_detector` did not write."""
-    spec, thresholds = _read_settings(folder / SETTINGS_FILE)
-    return load_network(folder / NETWORK_FILE), spec, thresholds
-
-
-def _read_settings(path: Path) -> tuple[NetworkSpec, Thresholds]:
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        spec = NetworkSpec.from_json(json.dumps(settings["network"]))
-        return spec, Thresholds(**settings["thresholds"])
-    except (OSError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path.name} cannot be read: {error!r}") from error
+    settings = read_settings(folder)
+    engine = open_engine(settings.engine, settings.spec, folder)
+    return Detector(engine, settings.spec, thresholds=settings.thresholds)
 
 
 class PictureModel:

@@ -5,7 +5,7 @@ from pathlib import Path
 import mlflow
 
 from yolo3.data.annotations import read_annotations, read_classes
-from yolo3.detector.mlflow_model import load_detector
+from yolo3.detector.load import load_detector
 from yolo3.evaluation.report import write_report
 from yolo3.tracking import run as record
 from yolo3.tracking.dataset import log_pictures

@@ -5,8 +5,11 @@ after each epoch: metrics -> journal -> checkpoint -> tracking server
 """
 
 import json
+import math
+import tempfile
 import time
 from functools import partial
+from pathlib import Path
 
 import mlflow
 
@@ -14,7 +17,10 @@ from yolo3.data.augmentation import Augmentation
 from yolo3.data.batches import Batches
 from yolo3.data.images import read_image
 from yolo3.detector.detector import Detector
+from yolo3.detector.engines import KERAS, build_engine, choose_engine
+from yolo3.detector.keras_engine import KerasEngine
 from yolo3.detector.mlflow_model import as_float32, log_detector
+from yolo3.detector.parity import Parity, compare_engines
 from yolo3.evaluation import figures
 from yolo3.evaluation.evaluate import Evaluation
 from yolo3.network.grid import encode
@@ -36,6 +42,7 @@ from yolo3.training.validation import VAL_BATCH_SIZE, evaluate_detector, one_box
 FROZEN_MODEL = "keras-yolo-model-frozen-pass"
 FINAL_MODEL = "keras-yolo-model"
 FINE_TUNE_RATE = 0.1  # of initial_lr: the outputs alone bear more than all layers do
+PARITY_PICTURES = 64  # at most, of the validation pictures, to hold the engine against Keras on
 UPLOAD_SECONDS = 60.0  # at least, between two checkpoints that go to MLflow
 
 
@@ -134,27 +141,42 @@ class Job:
             for name, value in self._validate().items()
             if name.endswith("loss")
         }
-        evaluation = self._log_stage(stage, model_name, registered_name)
-        numbers = {f"{prefix}{name}": value for name, value in evaluation.metrics().items()}
+        evaluation, parity = self._log_stage(stage, model_name, registered_name)
+        measured = evaluation.metrics() | (parity.metrics() if parity else {})
+        numbers = {f"{prefix}{name}": value for name, value in measured.items()}
         self.metrics |= losses | numbers
         self.journal.write(losses | numbers, step)
         self._patiently(self.journal.send)
-        print(_summary(stage.name, evaluation), flush=True)
+        print(_summary(stage.name, evaluation, parity), flush=True)
 
-    def _log_stage(self, stage, model_name, registered_name="") -> Evaluation:
-        """Evaluate the detector that the learner is now; log the report and the model."""
+    def _log_stage(self, stage, model_name, registered_name="") -> tuple[Evaluation, Parity | None]:
+        """Evaluate the detector that the learner is now; log the report and the model.
+
+        Returns the evaluation, and how near the engine is to Keras (None for Keras itself).
+        """
         network = as_float32(self.learner.network)  # what is logged is what is measured
-        evaluation = evaluate_detector(Detector(network, self.spec), self.data.val)
+        choice = choose_engine(self.settings.engine)
+        with tempfile.TemporaryDirectory() as temporary:
+            built = Path(temporary)
+            detector = Detector(build_engine(choice, network, self.spec, built), self.spec)
+            evaluation = evaluate_detector(detector, self.data.val)
+            parity = self._parity(network, detector) if choice.name != KERAS else None
 
-        def log():
-            provenance.log_weights(stage.name, network)
-            record.log_report(evaluation, f"evaluation/{stage.name}")
-            self._log_model(network, evaluation, model_name, registered_name)
+            def log():
+                provenance.log_weights(stage.name, network)
+                record.log_report(evaluation, f"evaluation/{stage.name}")
+                self._log_model(network, choice, built, evaluation, model_name, registered_name)
 
-        self._patiently(log)
-        return evaluation
+            self._patiently(log)
+        return evaluation, parity
 
-    def _log_model(self, network, evaluation: Evaluation, name, registered_name):
+    def _parity(self, network, detector) -> Parity:
+        """Hold the engine against Keras itself on validation pictures."""
+        pictures = self.data.val[:: math.ceil(len(self.data.val) / PARITY_PICTURES)]
+        prepared = (detector.prepare(read_image(picture.path)) for picture in pictures)
+        return compare_engines(KerasEngine(network, self.spec), detector.engine, prepared)
+
+    def _log_model(self, network, choice, built, evaluation: Evaluation, name, registered_name):
         def log(tags):
             log_detector(
                 network,
@@ -162,6 +184,8 @@ class Job:
                 name=name,
                 lock=record.LOCK,
                 thresholds=Thresholds(score_threshold=_usable(evaluation.curves.best_threshold)),
+                engine=choice,
+                built=built,
                 example=read_image(self.data.val[0].path),
                 tags=tags,
                 step=len(self.history),
@@ -233,11 +257,17 @@ def _usable(threshold: float) -> float:
     return float(min(max(threshold, 0.05), 0.95))
 
 
-def _summary(stage: str, evaluation: Evaluation) -> str:
+def _summary(stage: str, evaluation: Evaluation, parity: Parity | None) -> str:
     numbers = evaluation.metrics()
-    return (
+    summary = (
         f"{stage}: AP50 {numbers['AP50']:.3f}, AP {numbers['AP']:.3f} "
         f"on {len(evaluation.pictures)} validation pictures"
+    )
+    if parity is None:
+        return summary
+    return (
+        f"{summary}; at most {parity.box_pixels:.3f} pixels and {parity.score:.4f} of score from "
+        "what Keras computes"
     )
 
 

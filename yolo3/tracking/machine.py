@@ -10,8 +10,9 @@ from pathlib import Path
 import keras
 from packaging.requirements import InvalidRequirement, Requirement
 
+from yolo3.detector.cores import cgroup_limit, usable_cores
 from yolo3.evaluation.machine import processor
-from yolo3.training.determinism import cgroup_limit, running_threads, usable_cores
+from yolo3.training.determinism import running_threads
 
 FLAGS = (
     *("sse4_2", "avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16"),

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from yolo3.data.annotations import Picture, read_annotations, read_classes
 from yolo3.detector.detector import Detector
-from yolo3.detector.mlflow_model import load_detector
+from yolo3.detector.load import load_detector
 from yolo3.evaluation.comparison import LEAST_PICTURES, Measured, Rule, compare
 from yolo3.evaluation.latency import latency
 from yolo3.evaluation.machine import describe

@@ -52,6 +52,7 @@ class Settings:
     seed: int
     freeze: str
     precision: str
+    engine: str
     registered_model_name: str
     threads: int
 

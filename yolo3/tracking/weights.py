@@ -14,8 +14,8 @@ import mlflow
 import mlflow.artifacts
 from mlflow.models.model import MLMODEL_FILE_NAME
 
-from yolo3.detector.mlflow_model import DATA_FOLDER
-from yolo3.detector.pyfunc import NETWORK_FILE
+from yolo3.detector.engines import NETWORK_FILE
+from yolo3.detector.load import DATA_FOLDER
 from yolo3.network.formats import read_file
 from yolo3.network.spec import NetworkSpec
 from yolo3.network.weights import (
