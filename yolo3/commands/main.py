@@ -282,6 +282,7 @@ def convert(cfg, weights, classes_path, output, partial, model, to_darknet):
         )
 
 
+_FOLDER = click.Path(file_okay=False, path_type=Path)
 _LIST = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -407,3 +408,34 @@ def score_spark(**options):
     from yolo3.commands.score_spark import score_pictures
 
     score_pictures(**options)
+
+
+@main.command(context_settings=DEFAULTS)
+@click.option("--model", required=True, help="MLflow model URI (runs:/…, models:/…) or a folder.")
+@click.option(
+    "--format",
+    "kind",
+    required=True,
+    type=click.Choice(["onnx", "openvino", "litert", "saved_model"]),
+    help="What to write.",
+)
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="New file: .onnx, .xml (with a .bin beside it) or .tflite; a folder for saved_model.",
+)
+@click.option(
+    "--pictures",
+    "pictures_path",
+    default="voc/JPEGImages",
+    type=_FOLDER,
+    help="Folder whose pictures the file is checked on, 32 at most.",
+)
+@click.option("--log/--no-log", default=True, help="Log file and check to the model's run.")
+@explain_errors
+def export(**options):
+    """Write a logged model as a file for another runtime, and check it against Keras."""
+    from yolo3.commands.export import export_model
+
+    export_model(**options)

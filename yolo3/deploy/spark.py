@@ -20,6 +20,7 @@ from mlflow.models import Model
 from pyarrow import fs
 
 from yolo3.data.annotations import PICTURE_SUFFIXES
+from yolo3.data.folders import DataFolder
 from yolo3.detector.load import model_folder
 from yolo3.detector.pyfunc import MAX_PICTURE_BYTES
 
@@ -261,10 +262,9 @@ def _paths_in(folder: str) -> list[str]:
 
 
 def _files_below(folder: Path) -> list[str]:
-    """List the files of this machine, links that lead nowhere among them."""
     if not folder.is_dir():
         raise NotADirectoryError("it is no folder here")
-    return [str(path) for path in folder.rglob("*") if not path.is_dir()]
+    return [str(path) for path in DataFolder(folder).pictures_below(folder)]
 
 
 def _files_at(address: str) -> list[str]:
