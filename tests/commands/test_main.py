@@ -10,8 +10,9 @@ from yolo3.commands.main import main
 from yolo3.data.annotations import read_annotations, read_classes
 
 COMMANDS = (
-    *("anchors", "annotations", "check", "convert"),
+    *("anchors", "annotations", "check", "convert", "export"),
     *("detect", "evaluate", "pretrain", "promote", "reproduce", "sample"),
+    "score-spark",
 )
 
 

@@ -1,9 +1,16 @@
+import json
+import platform
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from click.testing import CliRunner
 from detector_cases import as_text, file_bytes
+from docs_cases import bash_blocks, page, run_bash
+from mlflow.models.cli import commands as mlflow_models
 from server_cases import assert_same_objects, model_server, post, split
 
+from yolo3.data.images import read_image
 from yolo3.detector.load import load_detector
 from yolo3.detector.pyfunc import as_objects
 
@@ -67,3 +74,47 @@ def test_many_requests_at_once(address, photos, expected):
     for number, (status, answer) in enumerate(answers):
         assert status == 200 and answer["predictions"][1]["error"]
         assert_same_objects(answer["predictions"][0]["detections"], expected[number % 6])
+
+
+def test_the_docs_requests_run_as_written(address, photos, model_folder, tmp_path):
+    image = photos[5].resize((1500, 1100))
+    (tmp_path / "picture.jpg").write_bytes(file_bytes(image, "JPEG", quality=100))
+    (tmp_path / "another.png").write_bytes(file_bytes(photos[1]))
+    assert (tmp_path / "picture.jpg").stat().st_size > 128 * 1024  # more than an argument holds
+    ping, one, several = (block for block in bash_blocks("serving.md") if "curl" in block)
+    server = address.removesuffix("/invocations")
+    run_bash(ping, tmp_path, SERVER=server)
+    detector = load_detector(model_folder)
+    first, second = (read_image(tmp_path / name) for name in ("picture.jpg", "another.png"))
+    thresholds = {"score_threshold": 0.3, "iou_threshold": 0.5, "max_detections": 20}
+    expected = {
+        one: detector.detect([first]),
+        several: detector.detect([first, second], **thresholds),
+    }
+    for block, found in expected.items():
+        rows = json.loads(run_bash(block, tmp_path, SERVER=server))["predictions"]
+        for row, detections in zip(rows, found, strict=True):
+            assert_same_objects(
+                row["detections"], as_objects(detections, detector.spec.class_names)
+            )
+
+
+def test_the_dockerfile_is_the_one_of_the_docs(model_folder, tmp_path):
+    words = ["generate-dockerfile", "-m", str(model_folder), "-d", str(tmp_path / "image")]
+    done = CliRunner().invoke(mlflow_models, words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    lines = (tmp_path / "image" / "Dockerfile").read_text("utf-8").splitlines()
+    [block] = re.findall(r"^```dockerfile\n(.*?)^```", page("serving.md"), re.MULTILINE | re.DOTALL)
+    # a model from a store is copied into model_dir, a folder under its own name there
+    copy = f"model_dir/{model_folder.name}"
+    told = block.replace("COPY model_dir ", f"COPY {copy} ").splitlines()
+    assert [line for line in lines if line in told] == told
+    assert {line for line in lines if line and not line.startswith("#")} - set(told) == {
+        f"FROM python:{platform.python_version()}-slim",
+        "WORKDIR /opt/mlflow",
+        "RUN chmod o+rwX /opt/mlflow/",
+        "RUN rm -rf /var/lib/apt/lists/*",
+    }
+    for name in ("MLmodel", "requirements.txt", "constraints.txt", "data/detector.json"):
+        copied = tmp_path / "image" / copy / name
+        assert copied.read_bytes() == (model_folder / name).read_bytes()

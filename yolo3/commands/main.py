@@ -282,6 +282,7 @@ def convert(cfg, weights, classes_path, output, partial, model, to_darknet):
         )
 
 
+_FOLDER = click.Path(file_okay=False, path_type=Path)
 _LIST = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -372,3 +373,69 @@ def reproduce(context, **options):
     from yolo3.commands.reproduce import run_reproduce
 
     context.exit(run_reproduce(**options))
+
+
+@main.command(context_settings=DEFAULTS)
+@click.option("--model", required=True, help="MLflow model URI (runs:/…, models:/…) or a folder.")
+@click.option("--folder", default="", help="Folder of pictures, or its URI.")
+@click.option(
+    "--table",
+    default="",
+    help="Instead: a .parquet, a .csv or a table of Spark's catalog, with a column `path`, and "
+    "`content` if the pictures themselves stand there.",
+)
+@click.option("--output", required=True, help="Folder of Parquet; what it has is not done again.")
+@click.option("--master", default="", help="Spark master, e.g. local[4]; Spark's setting if empty.")
+@click.option("--conf", multiple=True, help="Spark setting KEY=VALUE; may be repeated.")
+@click.option(
+    "--env-manager",
+    default="local",
+    type=click.Choice(["local", "uv", "virtualenv", "conda"]),
+    help="The workers' own packages, or an environment that MLflow makes there for the model.",
+)
+@click.option(
+    "--chunk",
+    default=500,
+    type=click.IntRange(1),
+    help="Pictures that each core scores before they are written.",
+)
+@click.option("--score-threshold", type=click.FloatRange(0, 1), help="Instead of the model's own.")
+@click.option("--iou-threshold", type=click.FloatRange(0, 1), help="Instead of the model's own.")
+@click.option("--max-detections", type=click.IntRange(1), help="Instead of the model's own.")
+@explain_errors
+def score_spark(**options):
+    """Find objects in many pictures on Spark: a row of Parquet for each."""
+    from yolo3.commands.score_spark import score_pictures
+
+    score_pictures(**options)
+
+
+@main.command(context_settings=DEFAULTS)
+@click.option("--model", required=True, help="MLflow model URI (runs:/…, models:/…) or a folder.")
+@click.option(
+    "--format",
+    "kind",
+    required=True,
+    type=click.Choice(["onnx", "openvino", "litert", "saved_model"]),
+    help="What to write.",
+)
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="New file: .onnx, .xml (with a .bin beside it) or .tflite; a folder for saved_model.",
+)
+@click.option(
+    "--pictures",
+    "pictures_path",
+    default="voc/JPEGImages",
+    type=_FOLDER,
+    help="Folder whose pictures the file is checked on, 32 at most.",
+)
+@click.option("--log/--no-log", default=True, help="Log file and check to the model's run.")
+@explain_errors
+def export(**options):
+    """Write a logged model as a file for another runtime, and check it against Keras."""
+    from yolo3.commands.export import export_model
+
+    export_model(**options)

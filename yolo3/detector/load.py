@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow.artifacts
@@ -26,10 +28,24 @@ def load_detector(model: str | Path) -> Detector:
     Raises ModelError when there is none, or it is another kind of model.
     """
     uri = str(model)
+    with model_folder(uri) as folder:
+        try:
+            return read_detector(folder / DATA_FOLDER)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{uri!r} is a damaged model: {error}") from error
+
+
+@contextmanager
+def model_folder(uri: str) -> Iterator[Path]:
+    """Give the folder of a logged detector: its own, or a copy that goes with the block.
+
+    Raises ModelError when there is none, or it is another kind of model.
+    """
     if os.path.isdir(uri):
-        return _read_folder(Path(uri), uri)
+        yield _check_folder(Path(uri), uri)
+        return
     with tempfile.TemporaryDirectory() as temporary:
-        return _read_folder(_download(uri, temporary), uri)
+        yield _check_folder(_download(uri, temporary), uri)
 
 
 def _download(uri: str, folder: str) -> Path:
@@ -42,7 +58,7 @@ def _download(uri: str, folder: str) -> Path:
         ) from error
 
 
-def _read_folder(folder: Path, uri: str) -> Detector:
+def _check_folder(folder: Path, uri: str) -> Path:
     if not (folder / MLMODEL_FILE_NAME).is_file():
         raise ModelError(f"{uri!r} is not an MLflow model: it has no file {MLMODEL_FILE_NAME}")
     flavors = Model.load(str(folder)).flavors
@@ -52,7 +68,4 @@ def _read_folder(folder: Path, uri: str) -> Detector:
             f"{uri!r} is an MLflow model, but not a detector of this project: "
             f"its loader is {loader!r}, expected {LOADER_MODULE!r}"
         )
-    try:
-        return read_detector(folder / DATA_FOLDER)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{uri!r} is a damaged model: {error}") from error
+    return folder

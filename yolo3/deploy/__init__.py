@@ -1,0 +1,1 @@
+"""Where the logged model goes: Spark, files for other runtimes, a service."""
