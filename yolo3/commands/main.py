@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from yolo3.commands import azureml
 from yolo3.commands.errors import explain_errors
 
 DEFAULTS = {"show_default": True}
@@ -372,3 +373,7 @@ def reproduce(context, **options):
     from yolo3.commands.reproduce import run_reproduce
 
     context.exit(run_reproduce(**options))
+
+
+for _command in azureml.COMMANDS:
+    main.add_command(_command)

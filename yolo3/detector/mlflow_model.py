@@ -51,8 +51,10 @@ CODE_FILES = (
     "network/spec.py",
     "detector/__init__.py",
     "detector/detector.py",
+    "detector/drawing.py",
     "detector/engines.py",
     "detector/pyfunc.py",
+    "detector/service.py",
 )
 """What serving imports, and no more; a test loads the model in a process that has nothing else."""
 
@@ -154,7 +156,18 @@ def load_detector(model: str | Path) -> Detector:
     if os.path.isdir(uri):
         return _read_folder(Path(uri), uri)
     with tempfile.TemporaryDirectory() as temporary:
-        return _read_folder(_download(uri, temporary), uri)
+        return _read_folder(download_model(uri, Path(temporary)), uri)
+
+
+def download_model(uri: str, folder: Path) -> Path:
+    """Download an MLflow model into a folder; returns where it lies. Raises ModelError."""
+    address = f"models:/{uri}" if uri.startswith("m-") else uri
+    try:
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder)))
+    except Exception as error:  # each kind of store raises its own
+        raise ModelError(
+            f"no model at {uri!r}: expected a folder or an MLflow model URI ({error})"
+        ) from error
 
 
 def as_float32(network: keras.Model) -> keras.Model:
@@ -251,16 +264,6 @@ def _example_table(example: Image.Image | None) -> pd.DataFrame:
     file = io.BytesIO()
     picture.convert("RGB").save(file, "JPEG", quality=80)
     return pd.DataFrame({IMAGE: [base64.b64encode(file.getvalue()).decode("ascii")]})
-
-
-def _download(uri: str, folder: str) -> Path:
-    address = f"models:/{uri}" if uri.startswith("m-") else uri
-    try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=folder))
-    except Exception as error:  # each kind of store raises its own
-        raise ModelError(
-            f"no model at {uri!r}: expected a folder or an MLflow model URI ({error})"
-        ) from error
 
 
 def _read_folder(folder: Path, uri: str) -> Detector:
