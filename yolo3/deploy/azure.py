@@ -12,7 +12,6 @@ A step that is done already is not done again. When one fails, the traffic is as
 import io
 import json
 import re
-import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,6 @@ from yolo3.deploy.package import (
     GREEN,
     IMAGE_NAME,
     MODEL,
-    SAMPLE,
     SAMPLE_REQUEST,
     Package,
 )
@@ -149,7 +147,7 @@ def deploy(package: Package, where: Workspace, wish: Wish) -> str:
         print(f"traffic of {wish.name} stays as it was: {_shown(traffic)}", flush=True)
         raise
     uri = _move(client, wish.name, traffic, shared)
-    _tell_use(uri, wish.name, where, package.folder / SAMPLE)
+    _tell_use(uri, wish.name, where)
     return uri
 
 
@@ -252,7 +250,7 @@ def _bring_up(client, wanted, present) -> None:
     with step(what):
         brought = _wait(client.online_deployments.begin_create_or_update(wanted), what)
         if _state(brought) != _SUCCEEDED:
-            raise DeployError(f"{what}: ended as {brought.provisioning_state}")
+            raise DeployError(f"{what}: ended as {_state(brought)}")
 
 
 def _is_up(present, wanted) -> bool:
@@ -315,19 +313,20 @@ def _tell_logs(client, name: str, colour: str) -> None:
         print(f"--- logs of {colour}, {kind}\n{logs.rstrip()}\n---", flush=True)
 
 
-def _tell_use(uri: str, name: str, where: Workspace, sample: Path) -> None:
+def _tell_use(uri: str, name: str, where: Workspace) -> None:
     options = f"-n {name} -g {where.resource_group} -w {where.workspace}"
     print(
         f"scoring URI: {uri}\n"
         f"KEY=$(az ml online-endpoint get-credentials {options} --query primaryKey -o tsv)\n"
         f'curl {uri} -H "Authorization: Bearer $KEY" -H "Content-Type: image/jpeg"'
-        f" --data-binary @{shlex.quote(str(sample))}",
+        " --data-binary @picture.jpg",
         flush=True,
     )
 
 
 def _state(entity) -> str:
-    return str(entity.provisioning_state or "").lower()
+    state = entity.provisioning_state  # a text, or an enumeration's member
+    return str(getattr(state, "value", state) or "unknown").lower()
 
 
 def _shown(traffic: dict) -> str:
