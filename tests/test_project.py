@@ -28,6 +28,7 @@ ENTRY_POINTS = {
     "promote": commands.commands["promote"],
     "azureml_export": commands.commands["azureml-export"],
     "azureml_deploy": commands.commands["azureml-deploy"],
+    "azureml_job": commands.commands["azureml-job"],
 }
 MAIN_PARAMETERS = {
     "annotation_path": "voc/list_master.txt",

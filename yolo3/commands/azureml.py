@@ -95,7 +95,7 @@ def _deploy(package, where, name, sdk, dry_run, **options):
     if sdk == "v1":
         from yolo3.deploy import azure_v1
 
-        azure_v1.deploy(package, where, name, dry_run=dry_run == "true")
+        azure_v1.deploy(package, where, name)
         return
     from yolo3.deploy import azure
 
@@ -125,4 +125,36 @@ def azureml_delete(name, deployment, subscription, resource_group, workspace, ye
     azure.delete(where, name, deployment)
 
 
-COMMANDS = (azureml_export, azureml_deploy, azureml_delete)
+@click.command(context_settings=DEFAULTS)
+@click.option(
+    "--parameters", default="", help="Of the training, as in 'batch_size=8 fine_tune_epochs=40'."
+)
+@click.option(
+    "--data", default="", help="Folder, or azureml: URI, that is {data} in the parameters."
+)
+@click.option("--compute", default="cpu-cluster", help="Compute cluster or instance.")
+@click.option("--experiment", default="keras-yolo", help="Where the run is tracked.")
+@click.option("--output", default="", help="New folder that keeps the job's files.")
+@_workspace_options
+@click.option("--dry-run", **FLAG, help="Print the job, and ask nobody.")
+@explain_errors
+def azureml_job(
+    parameters, data, compute, experiment, output, subscription, resource_group, workspace, dry_run
+):
+    """Train on Azure ML compute, tracked in the workspace. Costs money while it runs."""
+    from yolo3.deploy.job import parse_parameters, submit_job, write_job
+
+    where = None
+    if dry_run != "true":
+        where = _find_workspace(subscription, resource_group, workspace)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(output or Path(temporary) / "job")
+        place = str(Path(data).resolve()) if Path(data).is_dir() and data else data
+        file = write_job(folder, parse_parameters(parameters), compute, experiment, place)
+        if where is None:
+            click.echo(file.read_text("utf-8"))
+        else:
+            submit_job(file, where)
+
+
+COMMANDS = (azureml_export, azureml_deploy, azureml_delete, azureml_job)

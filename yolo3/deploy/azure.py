@@ -110,6 +110,21 @@ def plan(package: Package, wish: Wish, colour: str) -> Resources:
     return Resources(model, environment, endpoint, deployment)
 
 
+def connect(where: Workspace):
+    """Make a client; nobody is asked yet."""
+    ml = need("azure.ai.ml", EXTRA)
+    identity = need("azure.identity", EXTRA)
+    with step("the Azure ML client"):
+        return ml.MLClient(
+            identity.DefaultAzureCredential(),
+            where.subscription,
+            where.resource_group,
+            where.workspace,
+            enable_telemetry=False,
+            retry_total=_RETRIES,
+        )
+
+
 def in_words(package: Package, wish: Wish) -> str:
     """Tell every resource that a deployment to a new endpoint would create; asks nobody."""
     shared = share_traffic({}, BLUE, wish.traffic)
@@ -126,7 +141,7 @@ def deploy(package: Package, where: Workspace, wish: Wish) -> str:
     Raises DeployError, after the new deployment's own logs where it did not come up or answer; the
     endpoint's traffic is then as it was before.
     """
-    client = _connect(where)
+    client = connect(where)
     endpoint = _find_endpoint(client, wish.name)
     present = _deployments(client, wish.name) if endpoint else {}
     traffic = dict(endpoint.traffic or {}) if endpoint else {}
@@ -156,7 +171,7 @@ def delete(where: Workspace, name: str, colour: str) -> None:
 
     What is not there is told, not an error. Registered models and environments stay.
     """
-    client = _connect(where)
+    client = connect(where)
     endpoint = _find_endpoint(client, name)
     if endpoint is None:
         print(f"endpoint {name}: there is none")
@@ -176,21 +191,6 @@ def delete(where: Workspace, name: str, colour: str) -> None:
             begun = client.online_deployments.begin_delete(name=colour, endpoint_name=name)
             _wait(begun, f"deleting deployment {colour}")
         print(f"deployment {colour} of {name}: deleted")
-
-
-def _connect(where: Workspace):
-    """Make a client; nobody is asked yet."""
-    ml = need("azure.ai.ml", EXTRA)
-    identity = need("azure.identity", EXTRA)
-    with step("the Azure ML client"):
-        return ml.MLClient(
-            identity.DefaultAzureCredential(),
-            where.subscription,
-            where.resource_group,
-            where.workspace,
-            enable_telemetry=False,
-            retry_total=_RETRIES,
-        )
 
 
 def _find_endpoint(client, name: str):

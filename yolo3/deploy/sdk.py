@@ -1,9 +1,12 @@
 """Azure's packages, which the training environment does not carry."""
 
 import importlib
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+
+_CHATTER = "azure.ai.ml._utils._experimental"  # tells at each load which of its schemas are new
 
 
 class DeployError(ValueError):
@@ -12,6 +15,7 @@ class DeployError(ValueError):
 
 def need(module: str, extra: str) -> ModuleType:
     """Import a module of an extra; DeployError names the extra where it is not installed."""
+    logging.getLogger(_CHATTER).setLevel(logging.ERROR)
     try:
         return importlib.import_module(module)
     except ImportError as error:
