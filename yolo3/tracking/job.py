@@ -9,12 +9,13 @@ import time
 from functools import partial
 
 import mlflow
+from mlflow.models import Model
 
 from yolo3.data.augmentation import Augmentation
 from yolo3.data.batches import Batches
 from yolo3.data.images import read_image
 from yolo3.detector.detector import Detector
-from yolo3.detector.mlflow_model import as_float32, log_detector
+from yolo3.detector.mlflow_model import as_float32, log_detector, save_detector
 from yolo3.evaluation import figures
 from yolo3.evaluation.evaluate import Evaluation
 from yolo3.network.grid import encode
@@ -155,19 +156,21 @@ class Job:
         return evaluation
 
     def _log_model(self, network, evaluation: Evaluation, name, registered_name):
-        def log(tags):
-            log_detector(
-                network,
-                self.spec,
-                name=name,
-                lock=record.LOCK,
-                thresholds=Thresholds(score_threshold=_usable(evaluation.curves.best_threshold)),
-                example=read_image(self.data.val[0].path),
-                tags=tags,
-                step=len(self.history),
-            )
+        content = {
+            "lock": record.LOCK,
+            "thresholds": Thresholds(score_threshold=_usable(evaluation.curves.best_threshold)),
+            "example": read_image(self.data.val[0].path),
+        }
 
-        log_once(name, weights_digest(network), registered_name, log)
+        def log(tags):
+            step = len(self.history)
+            log_detector(network, self.spec, name=name, tags=tags, step=step, **content)
+
+        def save(folder):
+            model = Model(artifact_path=name, run_id=self.run_id)
+            save_detector(network, self.spec, folder, mlflow_model=model, **content)
+
+        log_once(name, weights_digest(network), registered_name, log, save)
 
     def _record_history(self, boundary: int):
         """Log the curves of the whole training; `boundary` epochs of it were the first stage."""
