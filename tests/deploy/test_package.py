@@ -15,13 +15,16 @@ from azure.ai.ml import (
     load_online_endpoint,
 )
 from azure.ai.ml.entities import ManagedOnlineDeployment, ManagedOnlineEndpoint
+from click.testing import CliRunner
 from detector_cases import LOCK, make_photo
 from job_cases import PROJECT
 from PIL import Image
 
+from yolo3.commands.main import main
 from yolo3.data.images import ImageError
 from yolo3.deploy.fit import MisfitError
 from yolo3.deploy.package import SERVER_PIN, WRITTEN, PackageError, export_package, read_package
+from yolo3.deploy.texts import SERVE
 from yolo3.detector.mlflow_model import ModelError
 
 
@@ -191,3 +194,21 @@ def test_the_script_stops_at_the_first_error(package, tmp_path):
         [package.folder / "create_service.sh"], env=bare, capture_output=True, timeout=30
     )
     assert done.returncode == 127 and b"az" in done.stderr
+
+
+def test_the_command_has_the_flags_that_mlflows_own_export_had(model, package, tmp_path):
+    def export(*more):
+        words = ["azureml-export", "-m", str(model), "-o", str(tmp_path / "yolo-output"), *more]
+        return CliRunner().invoke(main, words, catch_exceptions=False)
+
+    done = export()
+    assert done.exit_code == 0 and f"  cd {tmp_path}/yolo-output && {SERVE}\n" in done.output
+    assert files(tmp_path / "yolo-output") == files(package.folder)
+    again = export()
+    assert again.exit_code == 1 and "exists and is not empty" in again.output
+    assert export("--force").exit_code == 0
+
+
+def test_the_pages_serve_with_the_command_that_the_tests_serve_with(package):
+    for page in (PROJECT / "README.md", package.folder / "README.md"):
+        assert f"\n{SERVE}\n" in page.read_text("utf-8")
