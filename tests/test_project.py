@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from packaging.requirements import Requirement
 import train
 from yolo3.commands.main import main as commands
 from yolo3.data.annotations import read_classes
+from yolo3.deploy.package import SERVER_PIN
 from yolo3.network.spec import read_anchors
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -24,6 +26,9 @@ ENTRY_POINTS = {
     "evaluate": commands.commands["evaluate"],
     "reproduce": commands.commands["reproduce"],
     "promote": commands.commands["promote"],
+    "azureml_export": commands.commands["azureml-export"],
+    "azureml_deploy": commands.commands["azureml-deploy"],
+    "azureml_job": commands.commands["azureml-job"],
 }
 MAIN_PARAMETERS = {
     "annotation_path": "voc/list_master.txt",
@@ -94,7 +99,8 @@ def test_mlproject_hands_every_parameter_on(name):
     pairs = re.findall(r"--([a-z-]+) \{([a-z_]+)\}", command)
     assert [key for _, key in pairs] == list(parameters(name))
     assert all(option.replace("-", "_") == key for option, key in pairs)
-    start = {"main": "python train.py --"}.get(name, f"python -m yolo3 {name} --")
+    called = f"python -m yolo3 {name.replace('_', '-')} --"
+    start = {"main": "python train.py --"}.get(name, called)
     assert command.startswith(start)
 
 
@@ -149,6 +155,33 @@ def test_the_lock_satisfies_what_the_project_asks_for():
     assert project["requires-python"] == ">=3.11,<3.14"
     for line in project["optional-dependencies"]["test"]:
         assert Requirement(line).name not in pins
+
+
+def test_the_lock_goes_with_the_inference_server():
+    """An exported environment has the lock's pins and the server's, and must be solvable."""
+    assert [line for line in extra("azure") if line.startswith(SERVER)] == [SERVER_PIN]
+    pins = {requirement.name: requirement.specifier for requirement in lock()}
+    for line in metadata.requires(SERVER) + metadata.requires("inference-schema"):
+        wanted = Requirement(line)
+        on_azure = {"platform_system": "Linux", "sys_platform": "linux", "extra": ""}
+        if wanted.name in pins and (not wanted.marker or wanted.marker.evaluate(on_azure)):
+            [pin] = pins[wanted.name]
+            assert wanted.specifier.contains(pin.version), line
+
+
+SERVER = "azureml-inference-server-http"
+
+
+def extra(name):
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    return [line.split(" ;")[0] for line in project["optional-dependencies"][name]]
+
+
+def test_the_runtime_carries_no_deployment_packages():
+    pins = {requirement.name for requirement in lock()}
+    for name in ("azure", "azureml-v1"):
+        named = {Requirement(line).name for line in extra(name)} - {"setuptools"}
+        assert named and not named & pins
 
 
 def test_conda_installs_the_lock():

@@ -25,8 +25,12 @@ def log(tags, name="detector", whole=True):
     )
 
 
+def save(folder):
+    raise AssertionError("the server knows logged models")
+
+
 def test_a_model_is_logged_with_the_digest_of_its_weights(client):
-    log_once("detector", "aa", "", log)
+    log_once("detector", "aa", "", log, save)
     [model] = models(client)
     assert (model.name, model.status) == ("detector", LoggedModelStatus.READY)
     assert model.tags[WEIGHTS_TAG] == "aa"
@@ -34,9 +38,9 @@ def test_a_model_is_logged_with_the_digest_of_its_weights(client):
 
 
 def test_what_is_there_is_kept(client):
-    log_once("detector", "aa", "figures", log)
+    log_once("detector", "aa", "figures", log, save)
     [first] = models(client)
-    log_once("detector", "aa", "figures", log)
+    log_once("detector", "aa", "figures", log, save)
     [second] = models(client)
     assert first.model_id == second.model_id
     [version] = client.search_model_versions("name = 'figures'")
@@ -44,8 +48,8 @@ def test_what_is_there_is_kept(client):
 
 
 def test_a_model_that_was_killed_before_it_was_registered_is_registered(client):
-    log_once("detector", "aa", "", log)
-    log_once("detector", "aa", "figures", log)
+    log_once("detector", "aa", "", log, save)
+    log_once("detector", "aa", "figures", log, save)
     [model] = models(client)
     [version] = client.search_model_versions("name = 'figures'")
     assert version.source == f"models:/{model.model_id}"
@@ -55,7 +59,7 @@ def test_a_model_that_was_killed_before_it_was_registered_is_registered(client):
 def test_what_an_earlier_process_left_is_replaced(client, left):
     log({WEIGHTS_TAG: "aa" if left == "half" else "bb"}, whole=left != "half")
     log({WEIGHTS_TAG: "aa"}, name="another")
-    log_once("detector", "aa", "", log)
+    log_once("detector", "aa", "", log, save)
     found = {model.name: (model.status, model.tags[WEIGHTS_TAG]) for model in models(client)}
     ready = (LoggedModelStatus.READY, "aa")
     assert found == {"detector": ready, "another": ready} and len(models(client)) == 2

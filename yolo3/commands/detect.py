@@ -8,9 +8,9 @@ from tqdm import tqdm
 
 from yolo3.data.annotations import PICTURE_SUFFIXES
 from yolo3.data.images import ImageError, read_image
+from yolo3.detector.drawing import draw_detections
 from yolo3.detector.load import load_detector
 from yolo3.detector.pyfunc import as_objects
-from yolo3.evaluation.drawing import draw_detections
 
 
 def detect_pictures(model: str, source: Path, output: Path, thresholds: dict) -> list[dict]:

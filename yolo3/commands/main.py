@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from yolo3.commands import azureml
 from yolo3.commands.errors import explain_errors
 
 DEFAULTS = {"show_default": True}
@@ -439,3 +440,7 @@ def export(**options):
     from yolo3.commands.export import export_model
 
     export_model(**options)
+
+
+for _command in azureml.COMMANDS:
+    main.add_command(_command)

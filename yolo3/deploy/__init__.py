@@ -1,1 +1,1 @@
-"""Where the logged model goes: Spark, files for other runtimes, a service."""
+"""Where the logged model goes: a folder that Azure ML takes, other runtimes' files, Spark."""

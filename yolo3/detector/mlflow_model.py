@@ -51,10 +51,12 @@ CODE_FILES = (
     "detector/ahead.py",
     "detector/cores.py",
     "detector/detector.py",
+    "detector/drawing.py",
     "detector/engines.py",
     "detector/keras_engine.py",
     "detector/openvino_engine.py",
     "detector/pyfunc.py",
+    "detector/service.py",
 )
 """What serving imports, and no more; a test loads the model in a process that has nothing else."""
 

@@ -11,9 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from yolo3.detector.drawing import PALETTE, class_colour
 from yolo3.evaluation.ap import AveragePrecision
 from yolo3.evaluation.curves import ThresholdCurves
-from yolo3.evaluation.drawing import PALETTE, class_colour
 
 MOST_NAMED_LINES = 16
 MOST_NUMBERED_CLASSES = 30

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from yolo3.data.images import read_image
-from yolo3.evaluation.drawing import draw_comparison, drawable
+from yolo3.detector.drawing import draw_comparison, drawable
 from yolo3.evaluation.evaluate import Evaluation
 from yolo3.evaluation.names import plain_name
 

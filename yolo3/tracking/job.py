@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import mlflow
+from mlflow.models import Model
 
 from yolo3.data.augmentation import Augmentation
 from yolo3.data.batches import Batches
@@ -19,7 +20,7 @@ from yolo3.data.images import read_image
 from yolo3.detector.detector import Detector
 from yolo3.detector.engines import KERAS, build_engine, choose_engine
 from yolo3.detector.keras_engine import KerasEngine
-from yolo3.detector.mlflow_model import as_float32, log_detector
+from yolo3.detector.mlflow_model import as_float32, log_detector, save_detector
 from yolo3.detector.parity import Parity, compare_engines
 from yolo3.evaluation import figures
 from yolo3.evaluation.evaluate import Evaluation
@@ -184,21 +185,23 @@ class Job:
         return compare_engines(KerasEngine(network, self.spec), detector.engine, prepared)
 
     def _log_model(self, network, choice, built, evaluation: Evaluation, name, registered_name):
-        def log(tags):
-            log_detector(
-                network,
-                self.spec,
-                name=name,
-                lock=record.LOCK,
-                thresholds=Thresholds(score_threshold=_usable(evaluation.curves.best_threshold)),
-                engine=choice,
-                built=built,
-                example=read_image(self.data.val[0].path),
-                tags=tags,
-                step=len(self.history),
-            )
+        content = {
+            "lock": record.LOCK,
+            "thresholds": Thresholds(score_threshold=_usable(evaluation.curves.best_threshold)),
+            "engine": choice,
+            "built": built,
+            "example": read_image(self.data.val[0].path),
+        }
 
-        log_once(name, weights_digest(network), registered_name, log)
+        def log(tags):
+            step = len(self.history)
+            log_detector(network, self.spec, name=name, tags=tags, step=step, **content)
+
+        def save(folder):
+            model = Model(artifact_path=name, run_id=self.run_id)
+            save_detector(network, self.spec, folder, mlflow_model=model, **content)
+
+        log_once(name, weights_digest(network), registered_name, log, save)
 
     def _record_history(self, boundary: int):
         """Log the curves of the whole training; `boundary` epochs of it were the first stage."""

@@ -1,23 +1,43 @@
 """The models that a run logged: one of each name, whatever was killed while it was logged."""
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import mlflow
 from mlflow.entities import LoggedModel, LoggedModelStatus
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 WEIGHTS_TAG = "weights_sha256"
+NOT_FOUND = 404
 
 
-def log_once(name: str, digest: str, registered_name: str, log: Callable[[dict], object]) -> None:
+def log_once(
+    name: str,
+    digest: str,
+    registered_name: str,
+    log: Callable[[dict], object],
+    save: Callable[[Path], object],
+) -> None:
     """Log a model to the active run, unless it has it with these weights already.
 
     log: called with the model's tags, logs it under that name. Models of the name that are not
     whole, or of other weights, are deleted: an earlier process left them.
+    save: called with a new folder, saves the model there. Used in place of `log` where the server
+    knows no logged models (Azure ML answers 404): the model is then artifacts of the run, in a
+    folder of that name, as MLflow 2 had it.
     registered_name: register it under this name as well, once; '' for not at all.
     """
     client = MlflowClient()
     info = mlflow.active_run().info
+    if _knows_logged_models(client, info, name):
+        _log_model(client, info, name, digest, registered_name, log)
+    else:
+        _log_artifacts(client, info, name, digest, registered_name, save)
+
+
+def _log_model(client, info, name, digest, registered_name, log):
     kept = None
     for model in _models(client, info, name):
         whole = model.status == LoggedModelStatus.READY
@@ -29,8 +49,30 @@ def log_once(name: str, digest: str, registered_name: str, log: Callable[[dict],
         log({WEIGHTS_TAG: digest})
         [kept] = _models(client, info, name)
     source = f"models:/{kept.model_id}"
-    if registered_name and not _is_registered(client, source, registered_name):
+    if registered_name and not _is_registered(client, registered_name, source=source):
         mlflow.register_model(source, registered_name)
+
+
+def _log_artifacts(client, info, name, digest, registered_name, save):
+    """Log a model as artifacts; a tag of the run says that they are whole, and of which weights."""
+    tag = f"{WEIGHTS_TAG}.{name}"
+    if client.get_run(info.run_id).data.tags.get(tag) != digest:
+        with tempfile.TemporaryDirectory() as temporary:
+            save(Path(temporary) / name)
+            client.log_artifacts(info.run_id, str(Path(temporary) / name), name)
+        client.set_tag(info.run_id, tag, digest)
+    if registered_name and not _is_registered(client, registered_name, run_id=info.run_id):
+        mlflow.register_model(f"runs:/{info.run_id}/{name}", registered_name)
+
+
+def _knows_logged_models(client, info, name) -> bool:
+    try:
+        _models(client, info, name)
+    except MlflowException as error:
+        if error.get_http_status_code() == NOT_FOUND:
+            return False
+        raise
+    return True
 
 
 def _models(client, info, name) -> list[LoggedModel]:
@@ -40,6 +82,10 @@ def _models(client, info, name) -> list[LoggedModel]:
     return list(found)
 
 
-def _is_registered(client, source, registered_name):
+def _is_registered(client, registered_name, **wanted):
+    """Tell whether a version of a registered model has these attributes."""
     versions = client.search_model_versions(f"name = '{registered_name}'")
-    return any(version.source == source for version in versions)
+    return any(
+        all(getattr(version, name) == value for name, value in wanted.items())
+        for version in versions
+    )

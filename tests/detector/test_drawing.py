@@ -3,7 +3,7 @@ import pytest
 from evaluation_cases import found
 from PIL import Image
 
-from yolo3.evaluation.drawing import class_colour, draw_comparison, draw_detections, label
+from yolo3.detector.drawing import class_colour, draw_comparison, draw_detections, label
 
 
 def test_the_box_is_drawn_in_the_colour_of_its_class_and_the_original_kept():

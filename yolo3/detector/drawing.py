@@ -1,7 +1,7 @@
 """Draw boxes and labels on a picture."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -23,8 +23,22 @@ def class_colour(class_id: int) -> str:
     return PALETTE[class_id % len(PALETTE)]
 
 
+def draw_objects(image: Image.Image, objects: Sequence[Mapping]) -> Image.Image:
+    """Draw objects as the served model tells them: label, class_id, score, xmin, ymin, xmax, ymax.
+
+    Returns a copy of the picture, as `draw_detections` does.
+    """
+    corners = [[found[name] for name in ("xmin", "ymin", "xmax", "ymax")] for found in objects]
+    detections = Detections(
+        np.array(corners, np.float32).reshape(-1, 4),
+        np.array([found["score"] for found in objects], np.float32),
+        np.array([found["class_id"] for found in objects], np.int64),
+    )
+    return draw_detections(image, detections, {f["class_id"]: f["label"] for f in objects})
+
+
 def draw_detections(
-    image: Image.Image, detections: Detections, class_names: Sequence[str]
+    image: Image.Image, detections: Detections, class_names: Sequence[str] | Mapping[int, str]
 ) -> Image.Image:
     """Return a copy of the picture with the found boxes, their labels and scores.
 
@@ -38,7 +52,7 @@ def draw_comparison(
     image: Image.Image,
     detections: Detections,
     truth_boxes_xyxy: np.ndarray,
-    class_names: Sequence[str],
+    class_names: Sequence[str] | Mapping[int, str],
 ) -> Image.Image:
     """Return a copy of the picture with found boxes, and true ones dashed in white and green."""
     drawn = image.convert("RGB").copy()

@@ -1,0 +1,51 @@
+"""Serve the logged model under Azure ML's inference server: `init()` once, `run()` per request.
+
+Its own code comes with the model; `python -m yolo3 azureml-export` checks that the two fit.
+"""
+
+import os
+from pathlib import Path
+
+import mlflow.pyfunc
+from azureml_inference_server_http.api.aml_request import AMLRequest, rawhttp
+from azureml_inference_server_http.api.aml_response import AMLResponse
+
+_loaded = {}  # what init() makes ready, by name
+
+
+def init():
+    """Load the model, and with it the code that answers; the server starts only if that works."""
+    root = Path(os.environ["AZUREML_MODEL_DIR"])
+    [found] = root.rglob("MLmodel")
+    _loaded["model"] = mlflow.pyfunc.load_model(str(found.parent))  # puts its code on the path
+    from yolo3.detector import service
+
+    _loaded["service"] = service
+
+
+@rawhttp
+def run(request: AMLRequest) -> AMLResponse:
+    """Answer one request to /score."""
+    service = _loaded["service"]
+    if request.method != "POST":
+        status = 200 if request.method == "OPTIONS" else 405
+        answer, headers = service.refusal(status, "POST a picture or JSON"), {"Allow": "POST"}
+    else:
+        answer, headers = _answer(service, request), {}
+    return AMLResponse(answer.body, answer.status, {"Content-Type": answer.content_type, **headers})
+
+
+def _answer(service, request):
+    limit = service.MAX_BODY_BYTES
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        return service.refusal(415, "Content-Encoding is not supported, send the bytes as they are")
+    if (request.content_length or 0) > limit:
+        return service.refusal(413, f"the body has more than {limit:,} bytes")
+    try:
+        body = request.stream.read(limit + 1)
+    except Exception as error:  # whatever a server raises where the client stops or breaks off
+        return service.refusal(400, f"the body could not be read: {type(error).__name__}")
+    if len(body) > limit:
+        return service.refusal(413, f"the body has more than {limit:,} bytes")
+    accept = request.accept_mimetypes.best_match(service.ANSWERS, service.JSON)
+    return service.respond(_loaded["model"], request.mimetype, accept, body)

@@ -1,0 +1,160 @@
+"""The commands for Azure ML; the names that MLproject has, with dashes."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from yolo3.commands.errors import explain_errors
+
+DEFAULTS = {"show_default": True}
+FLAG = {  # what may stand alone on the command line, and has a value in MLproject
+    "is_flag": False,
+    "flag_value": "true",
+    "default": "false",
+    "type": click.Choice(["true", "false"]),
+}
+
+
+def _workspace_options(command):
+    """Add the options that say which workspace is meant."""
+    for option in reversed(
+        (
+            click.option("--subscription", default="", help="Or AZURE_SUBSCRIPTION_ID."),
+            click.option("--resource-group", default="", help="Or AZURE_RESOURCE_GROUP."),
+            click.option(
+                "--workspace", default="", help="Or AZURE_WORKSPACE; or Azure's config.json here."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _find_workspace(subscription: str, resource_group: str, workspace: str):
+    from yolo3.deploy.workspace import find_workspace
+
+    given = {"subscription": subscription, "resource_group": resource_group}
+    return find_workspace(given | {"workspace": workspace}, os.environ, Path.cwd())
+
+
+@click.command(context_settings=DEFAULTS)
+@click.option("-m", "--model", required=True, help="MLflow model URI (runs:/…) or a folder.")
+@click.option("-o", "--output", required=True, help="Folder to write.")
+@click.option("--picture", default="", help="For the sample request; the model's own if empty.")
+@click.option("--force", **FLAG, help="Write into a folder that is not empty.")
+@explain_errors
+def azureml_export(model, output, picture, force):
+    """Write a logged model as a folder that Azure ML takes, with a script that serves it."""
+    from yolo3.deploy.package import export_package
+    from yolo3.deploy.texts import SERVE
+
+    found = Path(picture) if picture else None
+    export_package(model, Path(output), force == "true", found)
+    click.echo(f"{output}: serve it here with\n  cd {output} && {SERVE}")
+
+
+@click.command(context_settings=DEFAULTS)
+@click.option("-m", "--model", default="", help="MLflow model URI (runs:/…) or a folder.")
+@click.option("--package", default="", help="Folder that azureml-export wrote, instead of a model.")
+@click.option("-n", "--name", required=True, help="Endpoint, the only one in its region.")
+@_workspace_options
+@click.option("--instance-type", default="Standard_DS3_v2", help="Kind of machine.")
+@click.option("--instance-count", default=1, type=click.IntRange(1), help="Machines.")
+@click.option(
+    "--traffic",
+    default=100,
+    type=click.IntRange(0, 100),
+    help="Per cent of the endpoint's requests that the new deployment gets.",
+)
+@click.option("--sdk", default="v2", type=click.Choice(["v2", "v1"]), help="v1: azureml-core.")
+@click.option("--dry-run", **FLAG, help="Print every resource, and ask nobody.")
+@explain_errors
+def azureml_deploy(model, package, name, subscription, resource_group, workspace, **options):
+    """Deploy a model to an Azure ML endpoint; traffic moves once it has answered.
+
+    Costs money until azureml-delete.
+    """
+    if bool(model) == bool(package):
+        raise click.UsageError("Give one of --model and --package.")
+    from yolo3.deploy.package import export_package, read_package
+
+    where = None
+    if options["dry_run"] != "true":
+        where = _find_workspace(subscription, resource_group, workspace)
+    with tempfile.TemporaryDirectory() as temporary:
+        if model:
+            exported = export_package(model, Path(temporary) / "package")
+        else:
+            exported = read_package(Path(package))
+        _deploy(exported, where, name, **options)
+
+
+def _deploy(package, where, name, sdk, dry_run, **options):
+    if sdk == "v1":
+        from yolo3.deploy import azure_v1
+
+        azure_v1.deploy(package, where, name)
+        return
+    from yolo3.deploy import azure
+
+    wish = azure.Wish(name, **options)
+    if dry_run == "true":
+        click.echo(azure.in_words(package, wish))
+    else:
+        azure.deploy(package, where, wish)
+
+
+@click.command(context_settings=DEFAULTS)
+@click.option("-n", "--name", required=True, help="Endpoint.")
+@click.option(
+    "--deployment", default="", help="Only this one, blue or green; it may take no traffic."
+)
+@_workspace_options
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@explain_errors
+def azureml_delete(name, deployment, subscription, resource_group, workspace, yes):
+    """Delete an endpoint with all that it runs, or one deployment of it."""
+    from yolo3.deploy import azure
+
+    where = _find_workspace(subscription, resource_group, workspace)
+    what = f"deployment {deployment} of {name}" if deployment else f"endpoint {name}"
+    if not yes:
+        click.confirm(f"Delete {what} in {where.workspace}?", abort=True)
+    azure.delete(where, name, deployment)
+
+
+@click.command(context_settings=DEFAULTS)
+@click.option(
+    "--parameters", default="", help="Of the training, as in 'batch_size=8 fine_tune_epochs=40'."
+)
+@click.option(
+    "--data", default="", help="Folder, or azureml: URI, that is {data} in the parameters."
+)
+@click.option("--compute", default="cpu-cluster", help="Compute cluster or instance.")
+@click.option("--experiment", default="keras-yolo", help="Where the run is tracked.")
+@click.option("--output", default="", help="New folder that keeps the job's files.")
+@_workspace_options
+@click.option("--dry-run", **FLAG, help="Print the job, and ask nobody.")
+@explain_errors
+def azureml_job(
+    parameters, data, compute, experiment, output, subscription, resource_group, workspace, dry_run
+):
+    """Train on Azure ML compute, tracked in the workspace. Costs money while it runs."""
+    from yolo3.deploy.job import parse_parameters, submit_job, write_job
+
+    where = None
+    if dry_run != "true":
+        where = _find_workspace(subscription, resource_group, workspace)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(output or Path(temporary) / "job")
+        place = str(Path(data).resolve()) if Path(data).is_dir() and data else data
+        file = write_job(folder, parse_parameters(parameters), compute, experiment, place)
+        if where is None:
+            click.echo(file.read_text("utf-8"))
+        else:
+            submit_job(file, where)
+
+
+COMMANDS = (azureml_export, azureml_deploy, azureml_delete, azureml_job)
