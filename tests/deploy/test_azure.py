@@ -267,6 +267,12 @@ def test_what_azure_refuses_for_now_is_asked_again(standing, newer):
     assert len(standing.sent("PUT", "environments/.*")) == 2
 
 
+def test_a_long_operation_is_told_while_it_lasts(standing, newer, monkeypatch):
+    monkeypatch.setattr("yolo3.deploy.azure.PROGRESS_SECONDS", 0.01)
+    standing.polls = 6
+    assert "deployment green: InProgress for 0 s" in deployed(newer)
+
+
 def test_traffic_that_was_moved_meanwhile_is_left(standing, newer):
     def someone_else(path):
         if path.endswith("/green"):
