@@ -188,10 +188,23 @@ def test_a_third_one_is_refused_where_both_take_traffic(standing, package, newer
     assert not [r for r in standing.requests[count:] if r.method in ("PUT", "PATCH", "DELETE")]
 
 
-@pytest.mark.parametrize(("more", "reason"), [(("--traffic", "50"), "the other 50 %")])
-def test_what_cannot_be_is_told_before_anything_is_made(azure, package, more, reason):
-    done = deploy(package, *more)
-    assert done.exit_code == 1 and reason in done.output
+def test_what_is_changed_in_the_folder_is_what_is_deployed(standing, package, tmp_path):
+    shutil.copytree(package.folder, tmp_path / "mine")
+    file = tmp_path / "mine" / "deployment.yml"
+    text = file.read_text().replace("timeout_ms: 90000", "timeout_ms: 60000")
+    file.write_text(text.replace("ubuntu22.04:latest", "ubuntu22.04:20261101.v1"))
+    mine = read_package(tmp_path / "mine")
+    deployed(mine)
+    green = standing.named(ENDPOINT, "deployments/green")["properties"]
+    assert green["requestSettings"]["requestTimeout"] == "PT1M"
+    environment = standing.named("environments", f"{NAME}/versions/{mine.version}")
+    assert environment["properties"]["image"].endswith("ubuntu22.04:20261101.v1")
+    assert traffic(standing) == {"green": 100}
+
+
+def test_what_cannot_be_is_told_before_anything_is_made(azure, package):
+    done = deploy(package, "--traffic", "50")
+    assert done.exit_code == 1 and "the other 50 %" in done.output
     assert not azure.resources
 
 
@@ -265,6 +278,12 @@ def test_what_azure_refuses_for_now_is_asked_again(standing, newer):
     deployed(newer)
     assert traffic(standing) == {"green": 100}
     assert len(standing.sent("PUT", "environments/.*")) == 2
+
+
+def test_a_long_operation_is_told_while_it_lasts(standing, newer, monkeypatch):
+    monkeypatch.setattr("yolo3.deploy.azure.PROGRESS_SECONDS", 0.01)
+    standing.polls = 6
+    assert "deployment green: InProgress for 0 s" in deployed(newer)
 
 
 def test_traffic_that_was_moved_meanwhile_is_left(standing, newer):

@@ -109,9 +109,11 @@ def test_the_same_model_has_the_same_digest_and_another_another(package, model, 
     again = export_package(str(model), tmp_path / "again")
     assert again.digest == package.digest and files(again.folder) == files(package.folder)
     assert len(package.version) == 16 and package.digest.startswith(package.version)
-    script = again.folder / "code" / "score.py"
-    script.write_text(script.read_text() + "# changed\n")
-    assert read_package(again.folder).digest != package.digest
+    for name in ("code/score.py", "deployment.yml"):
+        before = read_package(again.folder).digest
+        file = again.folder / name
+        file.write_text(file.read_text() + "# changed\n")
+        assert read_package(again.folder).digest != before
 
 
 def test_a_folder_that_holds_something_is_refused_unless_forced(model, package, tmp_path):

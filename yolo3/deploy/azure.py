@@ -24,7 +24,6 @@ from yolo3.deploy.package import (
     DEPLOYMENT,
     ENDPOINT,
     GREEN,
-    IMAGE_NAME,
     MODEL,
     SAMPLE_REQUEST,
     Package,
@@ -92,7 +91,7 @@ def plan(package: Package, wish: Wish, colour: str) -> Resources:
             name=wish.name, version=version, path=folder / MODEL, type="mlflow_model"
         )
         environment = entities.Environment(
-            name=wish.name, version=version, image=IMAGE_NAME, conda_file=folder / CONDA
+            name=wish.name, version=version, image=package.image, conda_file=folder / CONDA
         )
         named = [{"name": wish.name}]
         endpoint = ml.load_online_endpoint(folder / ENDPOINT, params_override=named)

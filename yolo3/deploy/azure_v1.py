@@ -6,7 +6,7 @@ of its own, with the extra `azureml-v1`.
 
 from dataclasses import dataclass
 
-from yolo3.deploy.package import CODE, CONDA, IMAGE_NAME, MODEL, SCRIPT, Package
+from yolo3.deploy.package import CODE, CONDA, MODEL, SCRIPT, Package
 from yolo3.deploy.sdk import DeployError, need, step
 from yolo3.deploy.workspace import Workspace
 
@@ -34,7 +34,7 @@ def build(package: Package, name: str) -> Built:
     with step("the exported files"):
         conda = str(package.folder / CONDA)
         environment = Environment.from_conda_specification(name, conda)
-        environment.docker.base_image = IMAGE_NAME
+        environment.docker.base_image = package.image
         inference = InferenceConfig(
             entry_script=SCRIPT.name,
             source_directory=str(package.folder / CODE),

@@ -64,10 +64,16 @@ class PackageError(ValueError):
 
 @dataclass(frozen=True)
 class Package:
-    """An exported folder, and the digest of what would be served from it."""
+    """An exported folder, and the digest of what would be served from it, and how."""
 
     folder: Path
     digest: str
+
+    @property
+    def image(self) -> str:
+        """Name the container image that the environment is built on."""
+        deployment = yaml.safe_load((self.folder / DEPLOYMENT).read_text("utf-8"))
+        return deployment["environment"]["image"]
 
     @property
     def version(self) -> str:
@@ -205,10 +211,11 @@ def _deployment(endpoint_name: str) -> dict:
 
 
 def _digest(folder: Path) -> str:
-    """Digest names and contents of what is served: model, script, environment."""
+    """Digest names and contents of what is served, and how: model, script, environment, probes."""
     files = [file for part in (MODEL, CODE) for file in (folder / part).rglob("*")]
+    files += [folder / CONDA, folder / DEPLOYMENT]
     found = hashlib.sha256()
-    for file in sorted([*files, folder / CONDA], key=lambda file: file.as_posix()):
+    for file in sorted(files, key=lambda file: file.as_posix()):
         if file.is_file() and "__pycache__" not in file.parts:
             found.update(file.relative_to(folder).as_posix().encode() + b"\0")
             found.update(hashlib.sha256(file.read_bytes()).digest())
