@@ -53,10 +53,10 @@ class OpenVINOEngine:
         with _explained(path):
             model = ov.Core().read_model(path)
         self._shapes = _check_shapes(model, spec)
-        self._cores = cores or usable_cores()
+        usable = cores or usable_cores()
         with _explained(path):
-            self._together = _Requests(model, self.precision, self._cores, cores_each=CORES_EACH)
-            self._apart = _Requests(model, self.precision, self._cores, cores_each=1)
+            self._together = _Requests(model, self.precision, usable, cores_each=CORES_EACH)
+            self._apart = _Requests(model, self.precision, usable, cores_each=1)
 
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the candidates of a batch; see Engine."""
@@ -65,13 +65,13 @@ class OpenVINOEngine:
         def run(number: int) -> None:
             requests.run(pixels[number], boxes[number], scores[number])
 
-        if len(pixels) < 2 * self._cores:
-            requests = self._together
+        few = len(pixels) <= self._together.at_once
+        requests = self._together if few else self._apart
+        if requests.at_once == 1 or len(pixels) == 1:
             for number in range(len(pixels)):
                 run(number)
         else:
-            requests = self._apart
-            with ThreadPoolExecutor(self._cores) as pool:
+            with ThreadPoolExecutor(requests.at_once) as pool:
                 list(pool.map(run, range(len(pixels))))
         return boxes, scores
 
@@ -80,15 +80,15 @@ class _Requests:
     """A compiled model, and as many requests to it as are computed at once."""
 
     def __init__(self, model: ov.Model, precision: str, cores: int, cores_each: int):
-        at_once = max(1, cores // cores_each)
+        self.at_once = max(1, cores // cores_each)
         options = {
             hint.inference_precision: _TYPES[precision],
             properties.inference_num_threads: cores,
-            properties.num_streams: at_once,
+            properties.num_streams: self.at_once,
         }
         compiled = ov.Core().compile_model(model, "CPU", options)
         self._idle = SimpleQueue()
-        for _ in range(at_once):
+        for _ in range(self.at_once):
             self._idle.put(compiled.create_infer_request())
 
     def run(self, picture: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> None:

@@ -217,6 +217,8 @@ def as_objects(detections: Detections, class_names: tuple[str, ...]) -> list[dic
 
 
 def _table(rows: list[dict], index: pd.Index) -> pd.DataFrame:
-    columns = ["detections", "width", "height", "error"]
-    table = pd.DataFrame(rows, columns=columns, index=index)
-    return table.astype({"width": "int64", "height": "int64", "error": "object"})
+    kinds = {"detections": object, "width": "int64", "height": "int64", "error": object}
+    columns = {
+        name: pd.Series([row[name] for row in rows], index, kind) for name, kind in kinds.items()
+    }
+    return pd.DataFrame(columns)
