@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from yolo3.data.images import letterbox
+from yolo3.detector.cores import usable_cores
 from yolo3.detector.detector import Detector
 from yolo3.detector.keras_engine import KerasEngine
 from yolo3.network.postprocess import Thresholds
@@ -45,22 +46,41 @@ def test_no_pictures_give_no_detections(detector):
     assert detector.detect([]) == []
 
 
-def test_pictures_are_read_one_batch_at_a_time(network, spec, photos):
-    given, most = [], []
-
+def test_pictures_are_asked_for_little_by_little(network, spec, photos):
+    given, batches = [], []
     engine = KerasEngine(network, spec)
 
     def watch(pixels):
-        most.append(len(given))
+        batches.append((len(pixels), len(given)))
         return engine(pixels)
 
     def read():
-        for image in photos:
+        for image in photos * 5:
             given.append(image)
             yield image
 
-    found = Detector(watch, spec, batch_size=2).detect(read())
-    assert len(found) == 6 and most == [2, 4, 6]
+    found = Detector(watch, spec, batch_size=4).detect(read())
+    assert [count for count, _ in batches] == [4] * 7 + [2] and len(found) == len(given) == 30
+    ready = 2 * usable_cores() + 1  # made ready ahead; and one batch more waits for the engine
+    for number, (_, asked) in enumerate(batches):
+        assert asked <= 4 * (number + 2) + ready
+    for expected, again in zip(found[:6], found[6:12], strict=True):
+        same(expected, again)
+
+
+def test_an_error_of_the_engine_or_a_picture_is_raised(spec, photos):
+    def fail(pixels):
+        raise RuntimeError("no engine")
+
+    def broken():
+        yield from photos[:3]
+        raise ValueError("no picture")
+
+    for images in (photos[:1], photos):
+        with pytest.raises(RuntimeError, match="no engine"):
+            Detector(fail, spec, batch_size=2).detect(images)
+    with pytest.raises(ValueError, match="no picture"):
+        Detector(fail, spec, batch_size=16).detect(broken())
 
 
 def test_the_network_sees_the_letterboxed_picture_and_boxes_go_back(spec, photo):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from yolo3.network.boxes import iou_xyxy
 from yolo3.network.postprocess import MAX_CANDIDATES, Thresholds, select
 
 
@@ -126,3 +127,25 @@ def test_thresholds_out_of_range_are_errors(changed, message):
     with pytest.raises(ValueError, match=message):
         given = {"score_threshold": 0.5, "iou_threshold": 0.5, "max_detections": 5} | changed
         select(np.zeros((0, 4)), np.zeros((0, 1)), **given)
+
+
+@pytest.mark.parametrize("count", [3, 64, 65, 300])
+def test_blocks_change_nothing(count):
+    rng = np.random.default_rng(count)
+    corners = rng.uniform(0, 60, (count, 2))
+    crowd = np.concatenate([corners, corners + rng.uniform(1, 30, (count, 2))], axis=1)
+    crowd = crowd.astype(np.float32)
+    scores = rng.uniform(0, 1, (count, 2)).round(2)  # some are equal
+    for iou_threshold, most in ((0.0, 1000), (0.3, 1000), (0.7, 1000), (0.7, 20), (1.0, 1000)):
+        pairs = [(-score, n, c) for (n, c), score in np.ndenumerate(scores) if score >= 0.1]
+        kept = []
+        for _, number, class_id in sorted(pairs):
+            mine = crowd[number : number + 1]
+            rivals = [n for n, c in kept if c == class_id]
+            if not (iou_xyxy(mine, crowd[rivals]) > iou_threshold).any():
+                kept.append((number, class_id))
+        found = select(crowd, scores, 0.1, iou_threshold, most)
+        assert found.class_ids.tolist() == [class_id for _, class_id in kept[:most]]
+        np.testing.assert_array_equal(
+            found.boxes_xyxy, crowd[[number for number, _ in kept[:most]]]
+        )

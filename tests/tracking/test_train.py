@@ -14,7 +14,9 @@ from PIL import Image
 
 import train
 from yolo3.data.images import read_image
+from yolo3.detector.keras_engine import KerasEngine
 from yolo3.detector.load import load_detector
+from yolo3.detector.openvino_engine import OpenVINOEngine
 from yolo3.network.model import output_layers
 from yolo3.network.weights import read_weights
 from yolo3.tracking import train as job
@@ -91,6 +93,10 @@ def test_each_stage_leaves_its_final_numbers(trained):
     for name in ("AP", "AP50", "AP75", "AR", "AP50_helmet", "AP50_hat", "best_f1_threshold"):
         assert [step for step, _ in trained.history(f"frozen_{name}")] == [1]
         assert [step for step, _ in trained.history(name)] == [EPOCHS]
+    for prefix in ("frozen_", ""):
+        assert trained.metrics[f"{prefix}parity_pictures"] == 4
+        assert 0 <= trained.metrics[f"{prefix}parity_box_pixels"] < 10
+        assert 0 <= trained.metrics[f"{prefix}parity_score"] < 0.1
     report = trained.json("evaluation/finetune/evaluation.json")["metrics"]
     assert report == {name: trained.metrics[name] for name in report}
 
@@ -125,6 +131,7 @@ def test_both_stages_log_a_model_of_two_flavours(trained, scenes, at_trained):
         assert {layer.dtype_policy.name for layer in network.layers} == {"float32"}
         detector = load_detector(uri)
         assert detector.spec.class_names == ("helmet", "hat", "bare")
+        assert isinstance(detector.engine, OpenVINOEngine)
         found = detector.detect([read_image(path) for path in pictures], score_threshold=0.001)
         assert all(len(one) for one in found)
     signature = mlflow.models.get_model_info(f"runs:/{trained.run_id}/{FINAL_MODEL}").signature
@@ -302,12 +309,14 @@ def test_train_py_alone_skips_a_stage_and_logs_float32(alone, clone):
     assert [step for step, _ in trained.history("loss")] == [1]
     assert [step for step, _ in trained.history("frozen_loss")] == [0]
     assert {"frozen_AP50", "AP50"} <= set(trained.metrics)
+    assert not any("parity" in name for name in trained.metrics)  # Keras is the engine
     models = trained.client.search_logged_models([trained.run.info.experiment_id])
     assert {model.name for model in models} == {FROZEN_MODEL, FINAL_MODEL}
     for model in models:
         network = mlflow.keras.load_model(model.artifact_location)
         assert {layer.compute_dtype for layer in network.layers} == {"float32"}
         assert all(str(output.dtype) == "float32" for output in network.outputs)
+        assert isinstance(load_detector(model.artifact_location).engine, KerasEngine)
     [version] = trained.client.search_model_versions("name='figures'")
     assert version.run_id == trained.run_id
 

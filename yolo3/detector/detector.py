@@ -1,6 +1,7 @@
 """The detector that evaluation, the command line and the served model share."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
@@ -8,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from yolo3.data.images import Letterbox, letterbox
+from yolo3.detector.ahead import ahead
 from yolo3.detector.engines import Engine
 from yolo3.network.postprocess import DEFAULT_THRESHOLDS, Detections, Thresholds, select
 from yolo3.network.spec import NetworkSpec
@@ -42,12 +44,12 @@ class Detector:
     ) -> list[Detections]:
         """Find the objects in upright RGB pictures: one Detections each, in the picture's pixels.
 
-        Thresholds left out are the detector's own. An iterable is read one batch at a time.
+        Thresholds left out are the detector's own. An iterable is read little by little: while one
+        batch is computed, the next is made ready in several threads.
         Raises ValueError for thresholds out of range.
         """
         thresholds = self.choose(score_threshold, iou_threshold, max_detections)
-        prepared = (self.prepare(image) for image in images)
-        return self.detect_prepared(prepared, thresholds)
+        return self.detect_prepared(ahead(self.prepare, images), thresholds)
 
     def choose(self, score_threshold=None, iou_threshold=None, max_detections=None) -> Thresholds:
         """Take the thresholds that are given, and the detector's own for the others."""
@@ -67,14 +69,27 @@ class Detector:
         self, prepared: Iterable[Prepared], thresholds: Thresholds
     ) -> list[Detections]:
         """Find the objects in pictures that `prepare` made ready."""
-        found = []
         remaining = iter(prepared)
-        while batch := list(islice(remaining, self.batch_size)):
-            pixels = np.stack([pixels for pixels, _ in batch])  # (B, H, W, 3)
-            boxes, scores = self.engine(pixels)
-            for number, (_, placed) in enumerate(batch):
-                found.append(in_picture(boxes[number], scores[number], placed, thresholds))
+        batch = list(islice(remaining, self.batch_size))
+        if len(batch) < self.batch_size:  # no further one to make ready meanwhile
+            return self._look_through(batch, self._run(batch), thresholds) if batch else []
+        found = []
+        with ThreadPoolExecutor(1) as runner:
+            while batch:
+                running = runner.submit(self._run, batch)
+                following = list(islice(remaining, self.batch_size))
+                found += self._look_through(batch, running.result(), thresholds)
+                batch = following
         return found
+
+    def _run(self, batch: list[Prepared]) -> tuple[np.ndarray, np.ndarray]:
+        return self.engine(np.stack([pixels for pixels, _ in batch]))  # (B, H, W, 3)
+
+    def _look_through(self, batch, candidates, thresholds) -> list[Detections]:
+        return [
+            in_picture(boxes, scores, placed, thresholds)
+            for boxes, scores, (_, placed) in zip(*candidates, batch, strict=True)
+        ]
 
 
 def in_picture(
@@ -84,11 +99,13 @@ def in_picture(
 
     A candidate that lies in the grey bars alone is none: nothing of it is left in the picture.
     """
-    clipped = placed.to_picture(boxes_xyxy)
+    likely = (scores >= thresholds.score_threshold).any(axis=1)  # (N,), mostly False
+    likely_boxes, likely_scores = boxes_xyxy[likely], scores[likely]
+    clipped = placed.to_picture(likely_boxes)
     inside = (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
     chosen = select(
-        boxes_xyxy[inside],
-        scores[inside],
+        likely_boxes[inside],
+        likely_scores[inside],
         thresholds.score_threshold,
         thresholds.iou_threshold,
         thresholds.max_detections,

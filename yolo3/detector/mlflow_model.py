@@ -48,6 +48,7 @@ CODE_FILES = (
     "network/postprocess.py",
     "network/spec.py",
     "detector/__init__.py",
+    "detector/ahead.py",
     "detector/cores.py",
     "detector/detector.py",
     "detector/engines.py",

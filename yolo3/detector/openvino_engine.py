@@ -3,7 +3,9 @@
 `openvino_model` makes its two files, which hold the decoding as well.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -16,10 +18,14 @@ from yolo3.detector.cores import usable_cores
 from yolo3.network.spec import NetworkSpec
 
 FILE = "detector.xml"  # beside it lies detector.bin
-OUTPUTS = ("boxes", "scores")
+OUTPUTS = BOXES, SCORES = "boxes", "scores"
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
-CORES_PER_PICTURE = 4
-"""With more cores than this, several pictures are computed at once."""
+CORES_EACH = 4
+"""Of a picture that comes alone; with more of them, as many such pictures are computed at once."""
+
+ov.Tensor(np.zeros(1, np.uint8)).element_type.to_dtype()
+# The first such call of a process fills a table of OpenVINO's; two threads that made it at once
+# waited for each other for ever (2026.4). Python lets one thread alone import a module.
 
 _TYPES = {FLOAT32: ov.Type.f32, BFLOAT16: ov.Type.bf16}
 
@@ -33,8 +39,9 @@ def fastest_precision() -> str:
 class OpenVINOEngine:
     """Run a network and its decoding on the processor.
 
-    Pictures pass one at a time, each through the same kernels: what is found in one depends neither
-    on its company, nor on the number of cores (docs/detection.md tells what was tried).
+    A picture that comes alone is computed by all cores, many together by one core each; always one
+    picture through the same kernels. What is found depends neither on its company, nor on the
+    number of cores (docs/detection.md tells what was tried).
     precision: of the convolutions; a processor without bfloat16 units takes float32 for it.
     Raises ValueError when the files are damaged, or are not of the network that the spec describes.
     """
@@ -43,42 +50,64 @@ class OpenVINOEngine:
         if precision not in _TYPES:
             raise ValueError(f"precision is {precision!r}, expected {' or '.join(_TYPES)}")
         self.precision = precision if precision == FLOAT32 else fastest_precision()
-        model = _read(path)
+        with _explained(path):
+            model = ov.Core().read_model(path)
         self._shapes = _check_shapes(model, spec)
-        cores = cores or usable_cores()
-        at_once = max(1, cores // CORES_PER_PICTURE)
-        options = {
-            hint.inference_precision: _TYPES[self.precision],
-            properties.inference_num_threads: cores,
-            properties.num_streams: at_once,
-        }
-        compiled = ov.Core().compile_model(model, "CPU", options)
-        self._idle = SimpleQueue()
-        for _ in range(at_once):
-            self._idle.put(compiled.create_infer_request())
-        self._map = map if at_once == 1 else ThreadPoolExecutor(at_once).map
+        usable = cores or usable_cores()
+        with _explained(path):
+            self._together = _Requests(model, self.precision, usable, cores_each=CORES_EACH)
+            self._apart = _Requests(model, self.precision, usable, cores_each=1)
 
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the candidates of a batch; see Engine."""
         boxes, scores = (np.empty((len(pixels), *shape), np.float32) for shape in self._shapes)
 
         def run(number: int) -> None:
-            request = self._idle.get()
-            try:
-                request.infer([pixels[number : number + 1]], share_inputs=True, share_outputs=True)
-                for found, name in zip((boxes, scores), OUTPUTS, strict=True):
-                    found[number] = request.get_tensor(name).data[0]
-            finally:
-                self._idle.put(request)
+            requests.run(pixels[number], boxes[number], scores[number])
 
-        for _ in self._map(run, range(len(pixels))):
-            pass
+        few = len(pixels) <= self._together.at_once
+        requests = self._together if few else self._apart
+        if requests.at_once == 1 or len(pixels) == 1:
+            for number in range(len(pixels)):
+                run(number)
+        else:
+            with ThreadPoolExecutor(requests.at_once) as pool:
+                list(pool.map(run, range(len(pixels))))
         return boxes, scores
 
 
-def _read(path: Path) -> ov.Model:
+class _Requests:
+    """A compiled model, and as many requests to it as are computed at once."""
+
+    def __init__(self, model: ov.Model, precision: str, cores: int, cores_each: int):
+        self.at_once = max(1, cores // cores_each)
+        options = {
+            hint.inference_precision: _TYPES[precision],
+            properties.inference_num_threads: cores,
+            properties.num_streams: self.at_once,
+        }
+        compiled = ov.Core().compile_model(model, "CPU", options)
+        self._idle = SimpleQueue()
+        for _ in range(self.at_once):
+            self._idle.put(compiled.create_infer_request())
+
+    def run(self, picture: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> None:
+        """Compute a picture (H, W, 3), and write what is found over boxes and scores."""
+        request = self._idle.get()
+        try:
+            request.get_input_tensor().data[0] = picture
+            request.infer(share_outputs=True)  # the other choice is a copy more
+            boxes[:] = request.get_tensor(BOXES).data[0]
+            scores[:] = request.get_tensor(SCORES).data[0]
+        finally:
+            self._idle.put(request)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what OpenVINO says of a file into one sentence."""
     try:
-        return ov.Core().read_model(path)
+        yield
     except RuntimeError as error:
         raise ValueError(f"{path.name} cannot be read: {_first_line(error)}") from error
 

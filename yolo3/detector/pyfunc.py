@@ -9,8 +9,8 @@ import binascii
 import json
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from PIL import Image
 
 from yolo3.data.images import ImageError, read_image
+from yolo3.detector.ahead import ahead
 from yolo3.detector.detector import Detector, Prepared
 from yolo3.detector.engines import EngineChoice, open_engine
 from yolo3.network.postprocess import Detections, Thresholds
@@ -110,10 +111,18 @@ class PictureModel:
             thresholds = self._choose(params or {})
         except ValueError as error:
             raise MlflowException(str(error), error_code=BAD_REQUEST) from error
-        values = iter(table[IMAGE])
         rows = []
-        while batch := list(islice(values, self.detector.batch_size)):
-            rows.extend(self._detect(batch, thresholds))
+
+        def pictures() -> Iterator[Prepared]:
+            for picture in ahead(self._read, table[IMAGE]):
+                rows.append(_row(picture))
+                if not isinstance(picture, str):
+                    yield picture
+
+        found = iter(self.detector.detect_prepared(pictures(), thresholds))
+        for row in rows:
+            if not row["error"]:
+                row["detections"] = as_objects(next(found), self.detector.spec.class_names)
         return _table(rows, table.index)
 
     def _choose(self, params: dict) -> Thresholds:
@@ -125,20 +134,6 @@ class PictureModel:
             )
         return self.detector.choose(**params)
 
-    def _detect(self, values: list, thresholds: Thresholds) -> list[dict]:
-        read = [self._read(value) for value in values]
-        prepared = [picture for picture in read if not isinstance(picture, str)]
-        found = iter(self.detector.detect_prepared(prepared, thresholds))
-        rows = []
-        for picture in read:
-            if isinstance(picture, str):
-                rows.append({"detections": [], "width": 0, "height": 0, "error": picture})
-                continue
-            width, height = picture[1].size_wh
-            objects = as_objects(next(found), self.detector.spec.class_names)
-            rows.append({"detections": objects, "width": width, "height": height, "error": ""})
-        return rows
-
     def _read(self, value) -> Prepared | str:
         """Read and letterbox one picture, or say in words what is wrong with it."""
         try:
@@ -147,6 +142,14 @@ class PictureModel:
                 return self.detector.prepare(read_image(data))
         except ImageError as error:
             return f"image {error}"
+
+
+def _row(picture: Prepared | str) -> dict:
+    """Begin the answer for a picture, or for what is wrong with it."""
+    if isinstance(picture, str):
+        return {"detections": [], "width": 0, "height": 0, "error": picture}
+    width, height = picture[1].size_wh
+    return {"detections": [], "width": width, "height": height, "error": ""}
 
 
 def _check_table(table: pd.DataFrame) -> None:
@@ -214,6 +217,8 @@ def as_objects(detections: Detections, class_names: tuple[str, ...]) -> list[dic
 
 
 def _table(rows: list[dict], index: pd.Index) -> pd.DataFrame:
-    columns = ["detections", "width", "height", "error"]
-    table = pd.DataFrame(rows, columns=columns, index=index)
-    return table.astype({"width": "int64", "height": "int64", "error": "object"})
+    kinds = {"detections": object, "width": "int64", "height": "int64", "error": object}
+    columns = {
+        name: pd.Series([row[name] for row in rows], index, kind) for name, kind in kinds.items()
+    }
+    return pd.DataFrame(columns)

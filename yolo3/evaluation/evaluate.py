@@ -1,8 +1,6 @@
 """Run a detector over labelled pictures and judge what it found."""
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,16 +10,16 @@ from tqdm import tqdm
 
 from yolo3.data.annotations import Picture
 from yolo3.data.images import read_image
+from yolo3.detector.ahead import ahead
 from yolo3.evaluation.ap import AveragePrecision, average_precision
 from yolo3.evaluation.curves import ThresholdCurves, threshold_curves
 from yolo3.evaluation.matching import Outcome, confusion_matrix, match
 from yolo3.evaluation.names import metric_names, short_names
 from yolo3.network.postprocess import Detections
 
-BATCH_SIZE = 16
 MATCH_IOU = 0.5
 
-Detect = Callable[[list[Image.Image]], list[Detections]]
+Detect = Callable[[Iterable[Image.Image]], Sequence[Detections]]
 
 
 @dataclass(frozen=True)
@@ -201,41 +199,19 @@ def evaluate(
     class_names: Sequence[str],
     progress: bool = False,
 ) -> Evaluation:
-    """Read the pictures as they are, detect in batches, and return what was found.
+    """Read the pictures as they are, detect in them, and return what was found.
 
-    `detect` takes up to 16 RGB pictures and returns their detections in pixels of each picture,
-    with a score threshold low enough (0.001) for the whole precision-recall curve. Raises
-    ImageError for a picture that cannot be read, ValueError where `detect` skips a picture.
+    `detect` takes RGB pictures, which are read ahead of it, and returns their detections in pixels
+    of each picture, with a score threshold low enough (0.001) for the whole precision-recall curve.
+    Raises ImageError for a picture that cannot be read, ValueError where `detect` skips a picture.
     """
-    found: list[Detections] = []
-    with tqdm(total=len(pictures), desc="evaluate", unit="picture", disable=not progress) as bar:
-        for images in _read_in_batches(pictures):
-            answers = detect(images)
-            if len(answers) != len(images):
-                raise ValueError(
-                    f"expected detections of {len(images)} pictures, got {len(answers)}"
-                )
-            found.extend(answers)
-            bar.update(len(images))
+    images = ahead(_read, pictures)
+    found = detect(
+        tqdm(images, "evaluate", total=len(pictures), unit="picture", disable=not progress)
+    )
+    if len(found) != len(pictures):
+        raise ValueError(f"expected detections of {len(pictures)} pictures, got {len(found)}")
     return Evaluation(tuple(class_names), tuple(pictures), tuple(found))
-
-
-def _read_in_batches(pictures: Sequence[Picture]) -> Iterator[list[Image.Image]]:
-    """Yield batches of read pictures, the next being read while the last is looked at."""
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        waiting: deque[Future] = deque()
-        for start in range(0, len(pictures), BATCH_SIZE):
-            batch = pictures[start : start + BATCH_SIZE]
-            waiting.append(reader.submit(_read_batch, batch))
-            if len(waiting) > 1:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _read_batch(pictures: Sequence[Picture]) -> list[Image.Image]:
-    """Read some pictures upright, un-augmented, in their own size."""
-    return [_read(picture) for picture in pictures]
 
 
 def _read(picture: Picture) -> Image.Image:

@@ -7,11 +7,17 @@ def iou_xyxy(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Compare every box of a (N, 4) with every box of b (M, 4): IoU (N, M), 0 for empty boxes."""
     top_left = np.maximum(a[:, None, :2], b[None, :, :2])
     bottom_right = np.minimum(a[:, None, 2:4], b[None, :, 2:4])
-    overlap = np.prod(np.clip(bottom_right - top_left, 0, None), axis=-1)  # (N, M)
-    area_a = np.prod(np.clip(a[:, 2:4] - a[:, :2], 0, None), axis=-1)
-    area_b = np.prod(np.clip(b[:, 2:4] - b[:, :2], 0, None), axis=-1)
+    overlap = _area(bottom_right - top_left)  # (N, M)
+    area_a = _area(a[:, 2:4] - a[:, :2])
+    area_b = _area(b[:, 2:4] - b[:, :2])
     union = area_a[:, None] + area_b[None, :] - overlap
     return np.where(union > 0, overlap / np.where(union > 0, union, 1), 0.0)
+
+
+def _area(sizes_wh: np.ndarray) -> np.ndarray:
+    """Multiply sizes (..., 2), 0 where one is negative."""
+    sides = np.maximum(sizes_wh, 0)
+    return sides[..., 0] * sides[..., 1]
 
 
 def iou_wh(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ from yolo3.network.boxes import iou_xyxy
 MAX_CANDIDATES = 1000
 """At most so many (box, class) pairs of a picture, the best by score, enter the suppression."""
 
+BLOCK = 64  # of them are compared with the others at once
+
 
 def _is_number(value) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
@@ -99,12 +101,20 @@ def _best(boxes_xyxy, scores, score_threshold):
 
 
 def _suppress(boxes_xyxy, class_ids, iou_threshold, max_detections) -> np.ndarray:
-    """Walk down the scores, keep what no better box of its class covers: numbers of the kept."""
+    """Walk down the scores, keep what no better box of its class covers: numbers of the kept.
+
+    A block at a time is compared with all that remain.
+    """
     remaining = np.arange(len(boxes_xyxy))
     kept = []
     while len(remaining) and len(kept) < max_detections:
-        best, rest = remaining[0], remaining[1:]
-        kept.append(best)
-        overlaps = iou_xyxy(boxes_xyxy[best : best + 1], boxes_xyxy[rest])[0] > iou_threshold
-        remaining = rest[~(overlaps & (class_ids[rest] == class_ids[best]))]
-    return np.array(kept, np.int64)
+        block = remaining[:BLOCK]
+        overlaps = iou_xyxy(boxes_xyxy[block], boxes_xyxy[remaining]) > iou_threshold
+        clear = ~overlaps | (class_ids[block, None] != class_ids[remaining])  # (block, remaining)
+        standing = np.ones(len(remaining), bool)
+        for place, candidate in enumerate(block):
+            if standing[place]:
+                kept.append(candidate)
+                standing &= clear[place]
+        remaining = remaining[len(block) :][standing[len(block) :]]
+    return np.array(kept[:max_detections], np.int64)
