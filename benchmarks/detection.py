@@ -7,7 +7,7 @@ What is compared is measured in turns within this run, so that all meet the same
 are worth more than the figures, and processor time, which what else runs hardly changes, more than
 the time of a clock where the machine is not idle. Every runtime has all cores. OpenCV (below 5)
 reads the network as Darknet's files; ONNX Runtime is left out where it, onnx and tf2onnx are not
-installed (`pip install -e ".[test,benchmarks]"` has all).
+installed (the `test` extra has all).
 """
 
 import base64

@@ -68,12 +68,12 @@ def killed(model, pictures, tmp_path_factory):
     )
     end = time.monotonic() + WAIT_SECONDS
     try:
-        while len(rows_of(output)) < 2 and process.poll() is None and time.monotonic() < end:
+        while len(rows_of(output)) < 1 and process.poll() is None and time.monotonic() < end:
             time.sleep(0.05)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         told = process.communicate()[1].decode()
-    assert len(rows_of(output)) >= 2, told
+    assert len(rows_of(output)) >= 1, told
     return output
 
 
@@ -108,7 +108,7 @@ def scored(session, model, pictures, killed):
 
 def test_a_killed_call_is_gone_on_with(scored):
     before, done, after = scored
-    assert 2 <= len(before) < 12
+    assert 1 <= len(before) < 12
     assert f"{12 - len(before)} pictures scored, {len(before)} were there before" in done.output
     assert "4 rows tell an error" in done.stderr
     assert len(after) == 12 and after.path.is_unique and set(before.path) < set(after.path)
