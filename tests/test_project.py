@@ -121,7 +121,7 @@ def test_the_readme_tells_the_same_parameters_and_defaults():
 def test_ci_runs_the_readmes_own_test_command():
     fenced = re.findall(r"^```\w*\n(.*?)^```", text("README.md"), re.MULTILINE | re.DOTALL)
     lines = [line for block in fenced for line in block.splitlines() if "pytest" in line]
-    assert len(lines) == 1 and lines[0].endswith("python -m pytest")
+    assert len(lines) == 1 and lines[0].endswith("python -m pytest -n 2 --dist loadfile")
     script = text(".ci/run")
     assert script.startswith("#!/usr/bin/env bash\n") and "\nset -euo pipefail\n" in script
     assert "-m pytest" not in script and (PROJECT / ".ci/run").stat().st_mode & 0o111

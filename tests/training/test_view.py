@@ -143,6 +143,17 @@ def test_an_output_convolution_is_a_matrix_product():
         assert_allclose(a, b, atol=1e-4)
 
 
+@pytest.mark.parametrize("options", [{"strides": 2}, {"activation": "relu"}, {"groups": 2}])
+def test_other_convolutions_stay_as_they_are(options):
+    pixels = keras.Input((6, 6, 4))
+    layer = keras.layers.Conv2D(4, 1, name="output_32", **options)
+    network = keras.Model(pixels, layer(pixels))
+    view = training_view(network)
+    assert not any(isinstance(layer, views._Pointwise) for layer in view.layers)
+    batch = np.random.default_rng(8).normal(size=(2, 6, 6, 4)).astype("float32")
+    assert_allclose(view(batch), network(batch))
+
+
 def test_only_the_widest_convolution_of_the_tiny_network_is_multiplied_out():
     network = build_network(SPEC)
     view = training_view(network)

@@ -35,10 +35,11 @@ def training_view(network: keras.Model) -> keras.Model:
     def view(layer):
         if isinstance(layer, layers.BatchNormalization):
             return _Fused(layer)
-        if isinstance(layer, layers.Conv2D) and _is_wide(layer):
-            return _Wide(layer)
-        if isinstance(layer, layers.Conv2D) and layer.kernel_size == (1, 1) and layer.use_bias:
-            return _Pointwise(layer)
+        if isinstance(layer, layers.Conv2D) and _is_plain(layer):
+            if _is_wide(layer):
+                return _Wide(layer)
+            if layer.kernel_size == (1, 1) and layer.use_bias:
+                return _Pointwise(layer)
         if layer in late.values():
             return layers.Identity(dtype=layer.dtype_policy, name=f"{layer.name}_later")
         if layer.name in late:
@@ -59,10 +60,16 @@ def _leaks_before_pools(network) -> dict[str, layers.LeakyReLU]:
     return {n: leak for n, leak in found.items() if isinstance(leak, layers.LeakyReLU)}
 
 
+def _is_plain(layer):
+    """Tell whether a convolution looks at every place once, with no activation of its own."""
+    kind = (layer.strides, layer.dilation_rate, layer.groups, layer.activation)
+    return kind == ((1, 1), (1, 1), 1, keras.activations.linear)
+
+
 def _is_wide(layer):
-    kind = (layer.strides, layer.padding, layer.dilation_rate, layer.groups, layer.use_bias)
-    plain = kind == ((1, 1), "same", (1, 1), 1, False) and layer.kernel_size == (3, 3)
-    return plain and layer.kernel.shape[2] * layer.kernel.shape[3] >= WIDE
+    kind = (layer.kernel_size, layer.padding, layer.use_bias)
+    channels, filters = layer.kernel.shape[2:]
+    return kind == ((3, 3), "same", False) and channels * filters >= WIDE
 
 
 class _View(layers.Layer):
