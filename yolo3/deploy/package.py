@@ -47,7 +47,7 @@ WRITTEN = (
     *(SAMPLE, SAMPLE_REQUEST, CREATE, README),
 )
 
-_PROBE = {  # of a container that installs nothing any more, but imports TensorFlow and compiles
+_PROBE = {  # of a container that installs nothing any more, but loads and compiles the model
     "initial_delay": 30,  # seconds
     "period": 10,
     "timeout": 10,  # a picture that is being worked on makes the probe wait
