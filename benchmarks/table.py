@@ -40,6 +40,9 @@ HEAD = (
 )
 
 
+_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+
+
 def seconds_in_turns(
     calls: Mapping[str, Callable[[], object]], rounds: int, warm: int = 2
 ) -> dict[str, list[float]]:
@@ -85,7 +88,7 @@ def _plot(rows, machine, path):
     colours = ["#4878a8" if well else "#c44e52" for well in reached]
     axes.barh(places, [row.ratio for row in rows], color=colours, height=0.62)
     for place, row in zip(places, rows, strict=True):
-        axes.text(row.ratio * 1.03, place, f"{row.ratio:.2f}", va="center", fontsize=8)
+        axes.text(row.ratio * 1.03, place, f"{row.ratio:.2f}", va="center", fontsize=8, bbox=_WHITE)
         if row.wanted is not None:
             axes.plot([row.wanted] * 2, [place - 0.42, place + 0.42], color="black", lw=1.6)
     labels = [f"{row.part}: {row.name}\nagainst {row.against}" for row in rows]
