@@ -41,12 +41,17 @@ def mlflow_server(folder, ping, *arguments, port=None):
             _wait_for(f"http://127.0.0.1:{port}/{ping}", server, folder / "log.txt")
             yield f"http://127.0.0.1:{port}"
         finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(server.pid, signal.SIGKILL)
-                server.wait()
+            end_group(server)
+
+
+def end_group(server):
+    """End a server that leads a process group, and all that it started."""
+    os.killpg(server.pid, signal.SIGTERM)
+    try:
+        server.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 def free_port():

@@ -2,15 +2,13 @@
 
 import http.client
 import json
-import os
-import signal
 import subprocess
 import time
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from server_cases import environment, free_port
+from server_cases import end_group, environment, free_port
 
 from yolo3.deploy.texts import SERVE
 
@@ -39,12 +37,7 @@ def inference_server(package, log):
             _wait_for(address, server, log)
             yield address
         finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(server.pid, signal.SIGKILL)
-                server.wait()
+            end_group(server)
 
 
 def _wait_for(address, server, log):

@@ -6,6 +6,7 @@ of e times the anchor (Redmon and Farhadi 2018, section 2.1).
 """
 
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,6 +100,7 @@ def _candidates(spec):
     return [count * len(owned) for count, owned in zip(cells, spec.mask, strict=True)]
 
 
+@lru_cache(maxsize=8)
 def _constants(spec):
     """Give each candidate's column, row, stride, and anchor's width and height, (N,) float32."""
     rows = []

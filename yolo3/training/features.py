@@ -15,9 +15,7 @@ import json
 import math
 import os
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +30,7 @@ from yolo3.data import augmentation, images
 from yolo3.data import batches as data_batches
 from yolo3.data.batches import Batches
 from yolo3.data.pictures import pictures_digest
+from yolo3.detector.ahead import ahead
 from yolo3.network import model
 from yolo3.network.weights import weights_digest
 from yolo3.training import view as training_view
@@ -44,7 +43,6 @@ from yolo3.training.stages import Stage
 
 VIEWS = 2
 """Augmented views of each training picture; docs/speed.md tells what more would gain."""
-WORKERS = 2
 DONE = "done.json"
 _CODE = (augmentation, data_batches, images, model, training_view)
 
@@ -89,15 +87,7 @@ class Plan:
 
 def plan(trunk: keras.Model, batches: Batches, views: int) -> Plan:
     """Plan the features of a batch's pictures; `views` counts for augmented batches only."""
-    ordered = Batches(
-        batches.pictures,
-        batches.input_wh,
-        batches.encode,
-        batches.batch_size,
-        augmentation=batches.augmentation,
-        seed=batches.seed,
-        in_order=True,
-    )
+    ordered = Batches(**_settings_of(batches), in_order=True)
     wanted = views if batches.augmentation else 1
     decides = (
         pictures_digest(batches.pictures),
@@ -116,6 +106,11 @@ def plan(trunk: keras.Model, batches: Batches, views: int) -> Plan:
     half = ["uint16" if out.dtype == "bfloat16" else "float16" for out in trunk.outputs]
     shapes = tuple(tuple(out.shape[1:]) for out in trunk.outputs)
     return Plan(key, ordered, wanted, shapes, tuple(half))
+
+
+def _settings_of(batches):
+    names = ("pictures", "input_wh", "encode", "batch_size", "augmentation", "seed")
+    return {name: getattr(batches, name) for name in names}
 
 
 class Features:
@@ -153,14 +148,7 @@ class FeatureBatches(Batches):
     """
 
     def __init__(self, features: Features, batches: Batches):
-        super().__init__(
-            batches.pictures,
-            batches.input_wh,
-            batches.encode,
-            batches.batch_size,
-            augmentation=batches.augmentation,
-            seed=batches.seed,
-        )
+        super().__init__(**_settings_of(batches))
         self._features = features
 
     def __getitem__(self, index):
@@ -285,8 +273,9 @@ def _compute(plan, trunk, place, asked_to_stop):
         for index in range(len(plan.batches))
         if view * count + index * size >= done
     ]
+    loaded = ahead(lambda job: plan.batches.labelled(*job), jobs)
     bar = tqdm(jobs, "frozen layers, once", unit="batch", leave=False, delay=2, disable=None)
-    for (view, index), (pixels, labels) in zip(bar, _ahead(plan.batches, jobs), strict=True):
+    for (view, index), (pixels, labels) in zip(bar, loaded, strict=True):
         row = view * count + index * size
         padded = np.zeros((size, *pixels.shape[1:]), np.uint8)
         padded[: len(pixels)] = pixels
@@ -311,15 +300,3 @@ def _packed(made):
         return made.view(np.uint16)
     largest = np.finfo(np.float16).max
     return np.clip(made, -largest, largest).astype(np.float16)
-
-
-def _ahead(batches: Batches, jobs) -> Iterator:
-    """Load batches of views, some of them ahead of the one that is asked for."""
-    with ThreadPoolExecutor(WORKERS) as pool:
-        waiting = deque()
-        for view, index in jobs:
-            waiting.append(pool.submit(batches.labelled, view, index))
-            if len(waiting) > WORKERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
