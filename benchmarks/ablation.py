@@ -1,13 +1,15 @@
 """Change one choice at a time, and measure on pictures that training and selection never saw.
 
     python -m benchmarks.ablation --voc FOLDER [--voc FOLDER …] --seeds 2
+    python -m benchmarks.ablation --voc voc --held-out FRESH_SCENES --input-size 416
     python -m benchmarks.ablation --voc FOLDER --seeds 3 --darknet yolov3-tiny.conv.11
 
-Each folder (Pascal VOC) is read, a third held out, and the rest trained on as the main job does,
-at a small input and few epochs, so that a row takes a minute and not ten. Every row differs from
-the first, which is the project's default, in the one thing that it names. With --darknet, the rows
-are what a training starts from instead, with freeze=backbone: random weights, the shipped base, and
-that file. With --ways, they are ways to the same training, which should make no difference.
+Each folder (Pascal VOC) is read, a third held out (or, with --held-out, that folder judged and all
+of the first trained on), and the rest trained on as the main job does, in few epochs, so that a row
+takes a minute. Every row differs from the first, which is the project's default, in the one thing
+that it names. With --darknet, the rows are what a training starts from instead, with
+freeze=backbone: random weights, the shipped base, and that file. With --ways, they are ways to the
+same training, which should make no difference.
 Writes a markdown table.
 """
 
@@ -59,7 +61,7 @@ class Setup:
     base: Path | None = BASE
     freeze: str = "body"
     precision: str = "mixed_bfloat16"
-    views: int = 0  # of features that the first stage learns from; 0: computed in each epoch
+    views: int = features.VIEWS  # that the first stage learns from; 0: computed in each epoch
     patches: tuple = ()  # (object, attribute, value)
 
 
@@ -96,11 +98,31 @@ def constant_rate(stage, steps_per_epoch):
     return stage.learning_rate
 
 
+def averaging(stage, steps_per_epoch):
+    """Keep a moving average of the weights, of about the last 20 steps."""
+    schedule = stages._schedule(stage, steps_per_epoch)
+    decay = stages.WEIGHT_DECAY
+    optimizer = keras.optimizers.AdamW(schedule, decay, use_ema=True, ema_momentum=0.95)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+class Averaged(stages._Report):
+    """Validate and keep the averages, and go on from the weights themselves."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        swap = keras.callbacks.SwapEMAWeights()
+        swap.set_model(self.model)
+        swap.on_test_begin()
+        super().on_epoch_end(epoch, logs)
+        swap.on_test_end()
+
+
 def _starts(darknet: Path) -> dict[str, Setup]:
     return {
-        "random weights": Setup(base=None),
-        "the shipped base": Setup(freeze="backbone"),
-        darknet.name: Setup(base=darknet, freeze="backbone"),
+        "random weights": Setup(base=None, views=0),
+        "the shipped base": Setup(freeze="backbone", views=0),
+        darknet.name: Setup(base=darknet, freeze="backbone", views=0),
     }
 
 
@@ -120,7 +142,8 @@ def _rows() -> dict[str, Setup]:
     plain = Setup()
     default = plain.augmentation
     mild = Augmentation(scale=(1.0, 1.0), stretch=1.0, mosaic=0.0)
-    none = replace(mild, flip=0.0, hue=0.0, saturation=1.0, brightness=1.0)
+    plain_colour = {"hue": 0.0, "saturation": 1.0, "brightness": 1.0}
+    none = replace(mild, flip=0.0, **plain_colour)
     return {
         "default": plain,
         "random weights": replace(plain, base=None),
@@ -135,23 +158,32 @@ def _rows() -> dict[str, Setup]:
         "second stage at 0.003": replace(plain, fine_rate=3e-3),
         "second stage at 0.0003": replace(plain, fine_rate=3e-4),
         "constant learning rate": replace(plain, patches=((stages, "_schedule", constant_rate),)),
+        "no warm-up": replace(plain, patches=((stages, "WARM_UP", 0.0),)),
+        "moving average of the weights": replace(
+            plain, patches=((stages, "_optimizer", averaging), (stages, "_Report", Averaged))
+        ),
         "batch-norm momentum 0.9": replace(plain, patches=((model, "BATCH_NORM_MOMENTUM", 0.9),)),
         "mosaic half of the time": replace(plain, augmentation=replace(default, mosaic=0.5)),
         "scale 0.8 to 1.25": replace(plain, augmentation=replace(default, scale=(0.8, 1.25))),
         "no scale, no stretch": replace(plain, augmentation=mild),
+        "no flip": replace(plain, augmentation=replace(default, flip=0.0)),
+        "no change of colour": replace(plain, augmentation=replace(default, **plain_colour)),
         "no augmentation": replace(plain, augmentation=none),
     }
 
 
 @click.command(context_settings={"show_default": True})
 @click.option("--voc", "folders", required=True, multiple=True, type=click.Path(path_type=Path))
+@click.option(
+    "--held-out", type=click.Path(path_type=Path), help="A folder to judge on, for each --voc."
+)
 @click.option("--seeds", default=2, type=click.IntRange(1))
 @click.option("--input-size", default=224)
 @click.option("--only", multiple=True, help="Rows to run, by name; all if none.")
 @click.option("--ways", is_flag=True, help="Compare arithmetic and features, not choices.")
 @click.option("--darknet", type=click.Path(exists=True, path_type=Path), help="Compare starts.")
 @click.option("--output", default="logs/ablation.json", type=click.Path(path_type=Path))
-def main(folders, seeds, input_size, only, ways, darknet, output):
+def main(folders, held_out, seeds, input_size, only, ways, darknet, output):
     """Print one row per choice, measured on the held-out third of each folder.
 
     Each cell: AP50 after the first stage, AP50 and AP after both; mean, and standard deviation of
@@ -167,7 +199,9 @@ def main(folders, seeds, input_size, only, ways, darknet, output):
             continue
         cells = []
         for folder in folders:
-            found = [_measure(folder, setup, seed, input_size) for seed in range(1, seeds + 1)]
+            found = [
+                _measure(folder, held_out, setup, seed, input_size) for seed in range(1, seeds + 1)
+            ]
             results.setdefault(name, {})[folder.name] = found
             cells.append(" / ".join(_cell(found, key) for key in ("frozen_AP50", "AP50", "AP")))
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
@@ -181,10 +215,15 @@ def _cell(found, key):
     return f"{statistics.mean(values):.3f}{spread}"
 
 
-def _measure(folder, setup, seed, input_size):
-    """Train once; measure on the held-out third after each stage."""
-    pictures, class_names, _ = read_voc(folder)
-    rest, held_out = split_pictures(pictures, 1 / 3, seed)
+def _measure(folder, fresh, setup, seed, input_size):
+    """Train once; measure on `fresh`, or else on the held-out third, after each stage."""
+    rest, class_names, _ = read_voc(folder)
+    if fresh:
+        held_out, names, _ = read_voc(fresh)
+        if names != class_names:
+            raise click.ClickException(f"{fresh} has the classes {names}, {folder} {class_names}.")
+    else:
+        rest, held_out = split_pictures(rest, 1 / 3, seed)
     train, val = split_pictures(rest, 0.1, seed)
     anchors = read_anchors(MODEL_DATA / "yolo_tiny_anchors.txt")
     scaled = [(w * input_size / 416, h * input_size / 416) for w, h in anchors]
