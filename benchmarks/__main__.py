@@ -65,53 +65,7 @@ def _measure(part: str, full: bool, model: str) -> list[Row]:
         return growth.measure((200, 20_000) if full else (200, 2000), step=full)
     from benchmarks import detection
 
-    return _detection_rows(detection, detection.measure_all(model, 416, 30 if full else 10))
-
-
-def _detection_rows(detection, rows) -> list[Row]:
-    """Turn what was measured of detection into rows of the table."""
-    found = {row.name: row for row in rows}
-    milliseconds = {name: 1000 * row.times.clock for name, row in found.items()}
-    table = []
-    for kind in ("one picture", f"{detection.BATCH} pictures, each"):
-        own = f"{detection.ENGINE}, {kind}"
-        for peer, wanted in (
-            (detection.OPENCV, 4.0),
-            (detection.KERAS, 2.0),
-            (detection.ONNX, None),
-            (detection.BARE, None),
-        ):
-            row = found.get(f"{peer}, {kind}")
-            if row is not None:
-                wanted = wanted if kind == "one picture" else None
-                table.append(_times("network alone", own, milliseconds, row, wanted))
-    network, decode = milliseconds["network"], milliseconds["decoding the JPEG"]
-    for name, wanted in (
-        ("detector, one JPEG to boxes", 1 / 1.25),
-        ("pyfunc.predict, one row", None),
-        ("HTTP, one picture to a request", None),
-    ):
-        value = milliseconds[name]
-        least = "network plus decoding the JPEG"
-        ratio = (network + decode) / value
-        table.append(Row("a picture to boxes", name, value, "ms", least, ratio, wanted))
-    for row in rows:
-        if row.name == "evaluation, each picture":
-            value, against = milliseconds[row.name], "the engine's batches"
-            table.append(Row("evaluation", row.name, value, "ms", against, row.ratio.clock, 0.8))
-    for name, limit in (
-        ("python train.py --help", 1000),
-        ("python -m yolo3 --help", 1000),
-        ("mlflow models serve, from command to ready", 10_000),
-    ):
-        value = milliseconds[name]
-        table.append(Row("start", name, value, "ms", f"{limit / 1000:g} s", limit / value, 1.0))
-    return table
-
-
-def _times(part, own, milliseconds, peer, wanted):
-    against = peer.name.replace(", one picture", "").replace(f", {own.partition(', ')[2]}", "")
-    return Row(part, own, milliseconds[own], "ms", against, peer.ratio.clock, wanted)
+    return detection.measure(model, rounds=30 if full else 10)
 
 
 if __name__ == "__main__":

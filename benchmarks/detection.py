@@ -1,18 +1,13 @@
-"""Measure detection: from the network alone to a picture over HTTP, beside other runtimes.
+"""Detection: from the network alone to a picture over HTTP, beside other runtimes.
 
-    python -m benchmarks.detection
-    python -m benchmarks.detection --model runs:/RUN_ID/keras-yolo-model
+    python -m benchmarks --only detection --model runs:/RUN_ID/keras-yolo-model
 
-What is compared is measured in turns within this run, so that all meet the same machine; the ratios
-are worth more than the figures, and processor time, which what else runs hardly changes, more than
-the time of a clock where the machine is not idle. Every runtime has all cores. OpenCV (below 5)
-reads the network as Darknet's files; ONNX Runtime is left out where it, onnx and tf2onnx are not
-installed (the `test` extra has all).
+Every runtime has all cores. OpenCV (below 5) reads the network as Darknet's files; a peer that is
+not installed is left out (the `test` extra has all).
 """
 
 import base64
 import json
-import math
 import os
 import signal
 import socket
@@ -20,132 +15,36 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import click
 import numpy as np
 
-from yolo3.evaluation.machine import describe
+from benchmarks.table import Row, ratio_of, seconds_in_turns
 
 PROJECT = Path(__file__).resolve().parents[1]
 SIZE_WH = (640, 480)  # of the JPEGs
 PICTURES = 48
 BATCH = 16
-ENGINE, KERAS, OPENCV, ONNX = (
-    "OpenVINO engine",
-    "Keras predict_on_batch, float32",
-    "OpenCV 4 DNN",
-    "ONNX Runtime",
-)
-BARE, EXACT = "bare OpenVINO network", "OpenVINO engine, float32"
+INPUT_SIZE = 416  # of a model that is made up
 
 
-@dataclass(frozen=True)
-class Times:
-    """Seconds of a call: of the clock, and of the processor in all threads of the process.
-
-    processor is NaN for what another process computes. Also the ratio of two such pairs.
-    """
-
-    clock: float
-    processor: float
-
-    def __truediv__(self, other: "Times | int") -> "Times":
-        if isinstance(other, Times):
-            return Times(self.clock / other.clock, self.processor / other.processor)
-        return Times(self.clock / other, self.processor / other)
-
-    def __add__(self, other: "Times") -> "Times":
-        return Times(self.clock + other.clock, self.processor + other.processor)
-
-    def as_json(self) -> dict[str, float]:
-        """Write what is known as plain values."""
-        return {name: value for name, value in asdict(self).items() if not math.isnan(value)}
-
-
-@dataclass(frozen=True)
-class Row:
-    """The times of one thing, and their ratio to what it is compared with."""
-
-    name: str
-    times: Times
-    ratio: Times | None = None
-    ratio_of: str = ""
-
-    def __str__(self) -> str:
-        clock, processor = 1000 * self.times.clock, 1000 * self.times.processor
-        told = f"{self.name:52} {clock:9.2f} {processor:9.2f} ms"
-        if self.ratio is None:
-            return told
-        return f"{told} {self.ratio.clock:6.2f} {self.ratio.processor:6.2f} {self.ratio_of}"
-
-    def as_json(self) -> dict:
-        """Write it as plain values, seconds."""
-        told = {"name": self.name, "seconds": self.times.as_json()}
-        if self.ratio is not None:
-            told |= {"ratio": self.ratio.as_json(), "ratio_of": self.ratio_of}
-        return told
-
-
-def in_turns(
-    calls: dict[str, Callable[[], object]], rounds: int, warm_up: int = 2
-) -> dict[str, Times]:
-    """Give the times of each call's fastest round, which other work of the machine disturbed least.
-
-    They take turns, each round begun by another.
-    """
-    names = list(calls)
-    times = {name: ([], []) for name in names}
-    for number in range(warm_up + rounds):
-        for place in range(len(names)):
-            name = names[(place + number) % len(names)]
-            began = time.perf_counter(), time.process_time()
-            calls[name]()
-            if number >= warm_up:
-                times[name][0].append(time.perf_counter() - began[0])
-                times[name][1].append(time.process_time() - began[1])
-    return {name: Times(*map(min, found)) for name, found in times.items()}
-
-
-@click.command(context_settings={"show_default": True})
-@click.option("--model", default="", help="Trained model (URI or folder); else one is made up.")
-@click.option("--input-size", default=416, help="Of a model that is made up.")
-@click.option("--rounds", default=15, type=click.IntRange(1), help="Turns of each measurement.")
-@click.option("--output", default="logs/detection.json", type=click.Path(path_type=Path))
-def main(model, input_size, rounds, output):
-    """Print milliseconds per picture and ratios; write them as JSON."""
-    print(describe())
-    print(f"{'':52} {'clock':>9} {'processor':>9}    ratios of both")
-    rows = measure_all(model, input_size, rounds, partial(print, flush=True))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    told = {"machine": describe(), "rows": [row.as_json() for row in rows]}
-    output.write_text(json.dumps(told, indent=1), "utf-8")
-
-
-def measure_all(model: str, input_size: int, rounds: int, tell=lambda row: None) -> list[Row]:
-    """Measure all of it; `tell` is called with each row as it is known."""
-    rows = []
-
-    def report(*row):
-        rows.append(Row(*row))
-        tell(rows[-1])
-
+def measure(model: str = "", rounds: int = 15) -> list[Row]:
+    """Measure detection with a trained model (URI or folder), or else with one that is made up."""
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         files = _jpegs(folder / "pictures")
-        saved = _downloaded(model, folder) if model else _made_up(folder, files, input_size)
-        _measure_network(report, saved, folder, rounds)
-        _measure_pictures(report, saved, files, rounds)
-        _measure_evaluation(report, saved, files, max(3, rounds // 3))
-        _measure_serving(report, saved, folder, files, rounds)
-        _measure_start(report, max(3, rounds // 3))
-    return rows
+        saved = _downloaded(model, folder) if model else _made_up(folder, files)
+        few = max(3, rounds // 3)
+        return [
+            *_measure_network(saved, folder, rounds),
+            *_measure_pictures(saved, folder, files, rounds),
+            _measure_evaluation(saved, files, few),
+            *_measure_start(saved, folder, few),
+        ]
 
 
 def _jpegs(folder: Path) -> list[Path]:
@@ -169,7 +68,7 @@ def _downloaded(model: str, folder: Path) -> Path:
     return Path(mlflow.artifacts.download_artifacts(model, dst_path=str(folder)))
 
 
-def _made_up(folder: Path, files: list[Path], input_size: int) -> Path:
+def _made_up(folder: Path, files: list[Path]) -> Path:
     """Save a model of random weights that finds about as much as a trained one: a dozen things."""
     import keras
 
@@ -181,7 +80,7 @@ def _made_up(folder: Path, files: list[Path], input_size: int) -> Path:
 
     names = ("helmet", "hat", "bare")
     anchors_wh = read_anchors(PROJECT / "model_data" / "yolo_tiny_anchors.txt")
-    spec = make_spec(names, anchors_wh, (input_size, input_size))
+    spec = make_spec(names, anchors_wh, (INPUT_SIZE, INPUT_SIZE))
     keras.utils.set_random_seed(1)
     network = build_network(spec)
     pixels = np.stack([letterbox(read_image(file), spec.input_wh)[0] for file in files[:4]])
@@ -200,7 +99,7 @@ def _made_up(folder: Path, files: list[Path], input_size: int) -> Path:
     return folder / "model"
 
 
-def _measure_network(report, saved: Path, folder: Path, rounds: int) -> None:
+def _measure_network(saved: Path, folder: Path, rounds: int) -> list[Row]:
     """Compare runtimes on the network alone, with one picture and with sixteen."""
     from yolo3.detector.engines import NETWORK_FILE
     from yolo3.detector.openvino_engine import FILE, OpenVINOEngine
@@ -208,30 +107,35 @@ def _measure_network(report, saved: Path, folder: Path, rounds: int) -> None:
     from yolo3.network.keras_file import load_network
 
     settings = read_settings(saved / "data")
-    spec = settings.spec
+    spec, precision = settings.spec, settings.engine.precision
     network = load_network(saved / "data" / NETWORK_FILE)
     engine = read_detector(saved / "data").engine
     exact = OpenVINOEngine(saved / "data" / FILE, spec)
     rng = np.random.default_rng(1)
     width, height = spec.input_wh
+    rows = []
     for count in (1, BATCH):
         pixels = rng.integers(0, 256, (count, height, width, 3), np.uint8)
         floats = pixels.astype(np.float32) / np.float32(255)
-        calls = {
-            ENGINE: lambda pixels=pixels: engine(pixels),
-            EXACT: lambda pixels=pixels: exact(pixels),
-            BARE: _bare(network, spec, settings.engine.precision, floats),
-            KERAS: lambda floats=floats: network.predict_on_batch(floats),
+        network.predict_on_batch(floats)  # Keras exports what was called once
+        peers = {
+            ("OpenCV 4 DNN", 4.0): _opencv(network, spec, folder, floats),
+            ("Keras predict_on_batch, float32", 2.0): partial(network.predict_on_batch, floats),
+            ("ONNX Runtime", None): _onnx(network, folder, floats),
+            ("OpenVINO alone, without decoding", None): _bare(network, spec, precision, floats),
+            ("itself in float32", None): partial(exact, pixels),
         }
-        if opencv := _opencv(network, spec, folder, floats):
-            calls[OPENCV] = opencv
-        if onnx := _onnx(network, folder, floats):
-            calls[ONNX] = onnx
-        found = in_turns(calls, rounds)
-        kind = "one picture" if count == 1 else f"{count} pictures, each"
-        for name, times in found.items():
-            compared = () if name == ENGINE else (times / found[ENGINE], "times the engine's")
-            report(f"{name}, {kind}", times / count, *compared)
+        calls = {key: call for key, call in peers.items() if call is not None}
+        times = seconds_in_turns({"engine": partial(engine, pixels)} | calls, rounds)
+        own = times.pop("engine")
+        name = "OpenVINO engine, " + ("one picture" if count == 1 else f"{count} pictures, each")
+        for (peer, wanted), taken in times.items():
+            wanted = wanted if count == 1 else None
+            ratio = ratio_of(taken, own)
+            rows.append(
+                Row("network alone", name, 1000 * min(own) / count, "ms", peer, ratio, wanted)
+            )
+    return rows
 
 
 def _bare(network, spec, precision, floats):
@@ -303,8 +207,8 @@ def _onnx(network, folder: Path, floats):
     return lambda: session.run(None, {name: floats})
 
 
-def _measure_pictures(report, saved: Path, files: list[Path], rounds: int) -> None:
-    """Follow one JPEG through reading, network, detector and served model."""
+def _measure_pictures(saved: Path, folder: Path, files: list[Path], rounds: int) -> list[Row]:
+    """Follow one JPEG through reading, network, detector, served model and HTTP."""
     import mlflow.pyfunc
     import pandas as pd
 
@@ -316,29 +220,40 @@ def _measure_pictures(report, saved: Path, files: list[Path], rounds: int) -> No
     images = [read_image(one) for one in data]
     pixels = [letterbox(image, detector.spec.input_wh)[0][None] for image in images]
     model = mlflow.pyfunc.load_model(str(saved))
-    tables = [pd.DataFrame({"image": [base64.b64encode(one).decode()]}) for one in data]
-    network, decode = "network", "decoding the JPEG"
-    whole, letterboxing = "detector, one JPEG to boxes", "decoding and letterboxing it"
-    served, many = "pyfunc.predict, one row", f"pyfunc.predict, {BATCH} rows, each"
-    rows = pd.concat(tables, ignore_index=True)
-    found = in_turns(
-        {
-            network: lambda: [detector.engine(one) for one in pixels],
-            decode: lambda: [read_image(one) for one in data],
-            letterboxing: lambda: [detector.prepare(read_image(one)) for one in data],
-            whole: lambda: [detector.detect([read_image(one)]) for one in data],
-            served: lambda: [model.predict(table) for table in tables],
-            many: lambda: model.predict(rows),
-        },
-        rounds,
-    )
-    least = found[network] + found[decode]
-    for name, times in found.items():
-        compared = name in (whole, served, many)
-        report(name, times / BATCH, *((times / least, "times both above") if compared else ()))
+    texts = [base64.b64encode(one).decode() for one in data]
+    tables = [pd.DataFrame({"image": [text]}) for text in texts]
+    together = pd.DataFrame({"image": texts})
+    bodies = [json.dumps({"dataframe_split": {"columns": ["image"], "data": [[t]]}}) for t in texts]
+    with _server(saved, folder) as address:
+        invocations = f"{address}/invocations"
+        times = seconds_in_turns(
+            {
+                "least": lambda: [
+                    (read_image(one), detector.engine(ready))
+                    for one, ready in zip(data, pixels, strict=True)
+                ],
+                "detector, one JPEG to boxes": lambda: [
+                    detector.detect([read_image(one)]) for one in data
+                ],
+                "pyfunc.predict, one row": lambda: [model.predict(table) for table in tables],
+                f"pyfunc.predict, {BATCH} rows, each": lambda: model.predict(together),
+                "HTTP, one picture to a request": lambda: [
+                    _post(invocations, body.encode()) for body in bodies
+                ],
+            },
+            rounds,
+        )
+    least = times.pop("least")
+    rows = []
+    for name, taken in times.items():
+        wanted = 1 / 1.25 if name.startswith("detector") else None
+        against, ratio = "network plus decoding the JPEG", ratio_of(least, taken)
+        value = 1000 * min(taken) / BATCH
+        rows.append(Row("a picture to boxes", name, value, "ms", against, ratio, wanted))
+    return rows
 
 
-def _measure_evaluation(report, saved: Path, files: list[Path], rounds: int) -> None:
+def _measure_evaluation(saved: Path, files: list[Path], rounds: int) -> Row:
     """Compare evaluation, from files to detections at the lowest scores, with the bare batches."""
     from yolo3.data.annotations import Picture
     from yolo3.data.images import read_image
@@ -352,34 +267,44 @@ def _measure_evaluation(report, saved: Path, files: list[Path], rounds: int) -> 
     ]
     pixels = np.stack([detector.prepare(read_image(file))[0] for file in files])
     batches = [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]
-    engine, evaluation = f"engine, batches of {BATCH}, each picture", "evaluation, each picture"
-    found = in_turns(
+    times = seconds_in_turns(
         {
-            engine: lambda: [detector.engine(batch) for batch in batches],
-            evaluation: lambda: evaluate_detector(detector, pictures),
+            "engine": lambda: [detector.engine(batch) for batch in batches],
+            "evaluation": lambda: evaluate_detector(detector, pictures),
         },
         rounds,
     )
-    report(engine, found[engine] / len(files))
-    share = found[engine] / found[evaluation]
-    report(evaluation, found[evaluation] / len(files), share, "of the engine's images/s")
+    value = 1000 * min(times["evaluation"]) / len(files)
+    ratio = ratio_of(times["engine"], times["evaluation"])
+    against = "the engine's batches"
+    return Row("evaluation", "evaluation, each picture", value, "ms", against, ratio, 0.8)
 
 
-def _measure_serving(report, saved: Path, folder: Path, files: list[Path], rounds: int) -> None:
-    """Time `mlflow models serve` from its command to the first answer, then a request."""
-    bodies = []
-    for file in files[:BATCH]:
-        text = base64.b64encode(file.read_bytes()).decode()
-        table = {"columns": ["image"], "data": [[text]]}
-        bodies.append(json.dumps({"dataframe_split": table}).encode())
+def _measure_start(saved: Path, folder: Path, rounds: int) -> list[Row]:
+    """Time the help of both command lines, and a server from its command to its first answer."""
+
+    def helped(*words):
+        command = [sys.executable, *words, "--help"]
+        return lambda: subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
+
+    helps = {
+        "python train.py --help": helped("train.py"),
+        "python -m yolo3 --help": helped("-m", "yolo3"),
+    }
+    fastest = {n: min(taken) for n, taken in seconds_in_turns(helps, rounds, warm=1).items()}
+    fastest["mlflow models serve, from command to ready"] = min(
+        _seconds_to_ready(saved, folder) for _ in range(rounds)
+    )
+    return [
+        Row("start", name, 1000 * seconds, "ms", f"{limit} s", limit / seconds, 1.0)
+        for (name, seconds), limit in zip(fastest.items(), (1, 1, 10), strict=True)
+    ]
+
+
+def _seconds_to_ready(saved: Path, folder: Path) -> float:
     began = time.perf_counter()
-    with _server(saved, folder) as address:
-        ready = Times(time.perf_counter() - began, math.nan)
-        report("mlflow models serve, from command to ready", ready)
-        found = in_turns(
-            {"HTTP": lambda: [_post(f"{address}/invocations", body) for body in bodies]}, rounds
-        )
-        report("HTTP, one picture to a request", Times(found["HTTP"].clock / BATCH, math.nan))
+    with _server(saved, folder):
+        return time.perf_counter() - began
 
 
 @contextmanager
@@ -420,19 +345,3 @@ def _post(address: str, body: bytes) -> bytes:
     request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         return answer.read()
-
-
-def _measure_start(report, rounds: int) -> None:
-    """Time the help of both command lines, each in a process of its own."""
-    commands = {"python train.py --help": ["train.py"], "python -m yolo3 --help": ["-m", "yolo3"]}
-
-    def start(words):
-        command = [sys.executable, *words, "--help"]
-        return lambda: subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
-
-    for name, times in in_turns({n: start(w) for n, w in commands.items()}, rounds, 1).items():
-        report(name, Times(times.clock, math.nan))
-
-
-if __name__ == "__main__":
-    main()
