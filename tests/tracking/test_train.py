@@ -102,6 +102,17 @@ def test_each_stage_leaves_its_final_numbers(trained):
     assert report == {name: trained.metrics[name] for name in report}
 
 
+def test_the_runs_page_says_how_good_it_is_and_how_to_use_it(trained):
+    note = trained.run.data.tags["mlflow.note.content"]
+    for prefix, name in (("frozen_", FROZEN_MODEL), ("", FINAL_MODEL)):
+        found = (f"{trained.metrics[prefix + key]:.3f}" for key in ("AP50", "AP"))
+        assert f"| `{name}` | {' | '.join(found)} |" in note
+    assert f"helmet {trained.metrics['AP50_helmet']:.3f}" in note
+    assert f"--model runs:/{trained.run_id}/{FINAL_MODEL} " in note
+    assert "the 4 validation pictures" in note
+    assert trained.files("evaluation/finetune/gallery")
+
+
 def test_the_machine_is_watched(trained):
     assert trained.metrics["system/cpu_utilization_percentage"] > 0
     assert trained.metrics["system/system_memory_usage_megabytes"] > 100
@@ -189,13 +200,12 @@ def plan(scenes, tmp_path, monkeypatch):
             self.stages.append(stage)
             self.names.append((model_name, registered_name))
 
-        def _record_history(self, boundary):
+        def _record_result(self, boundary):
             pass
 
     monkeypatch.setattr(job, "Job", Plan)
     monkeypatch.setattr(job, "_record_start", lambda *_: None)
     monkeypatch.setattr(job, "remove_checkpoints", lambda _: None)
-    monkeypatch.setattr(job.provenance, "log_result", lambda _: None)
     no_run = SimpleNamespace(info=SimpleNamespace(run_id="no-run"))
     monkeypatch.setattr(job.record, "open_run", lambda _: nullcontext(no_run))
 

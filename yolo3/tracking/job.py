@@ -32,6 +32,7 @@ from yolo3.tracking import provenance
 from yolo3.tracking import run as record
 from yolo3.tracking.journal import Journal
 from yolo3.tracking.models import log_once
+from yolo3.tracking.note import NOTE, training_note
 from yolo3.tracking.outage import asking_once, is_outage, patiently
 from yolo3.tracking.resume import Standing, upload_checkpoint
 from yolo3.training.checkpoint import FILE, StageState, read_checkpoint, write_checkpoint
@@ -113,8 +114,7 @@ class Job:
             tolerance=tolerance,
         )
         self.run_stage(stage, "", FINAL_MODEL, settings.registered_model_name)
-        self._patiently(partial(self._record_history, boundary))
-        self._patiently(partial(provenance.log_result, self.metrics))
+        self._patiently(partial(self._record_result, boundary))
         return self.metrics
 
     def run_stage(self, stage: Stage, prefix: str, model_name: str, registered_name: str = ""):
@@ -203,13 +203,16 @@ class Job:
 
         log_once(name, weights_digest(network), registered_name, log, save)
 
-    def _record_history(self, boundary: int):
-        """Log the curves of the whole training; `boundary` epochs of it were the first stage."""
+    def _record_result(self, boundary: int):
+        """Log what the training ends with; `boundary` epochs of it were the first stage."""
         record.log_json(self.history, "history.json")
         if self.history:
             mlflow.log_figure(
                 figures.training_curves(self.history, boundary), "figures/training.png"
             )
+        provenance.log_result(self.metrics)
+        models = {"frozen_": FROZEN_MODEL, "": FINAL_MODEL}
+        mlflow.set_tag(NOTE, training_note(self.run_id, models, self.metrics, len(self.data.val)))
 
     def _write_epoch(self, epoch, numbers):
         self.journal.write(numbers, epoch + 1)
