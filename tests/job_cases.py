@@ -2,6 +2,7 @@
 
 import json
 import re
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ class Scenes:
     every: Path
     train: Path  # 8 pictures
     val: Path  # 4 pictures
+
+
+_FETCHED = tempfile.TemporaryDirectory()
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,10 @@ class Trained:
         return Path(self.options["log_dir"])
 
     def local(self, name):
-        return Path(self.client.download_artifacts(self.run_id, name))
+        """Fetch a copy of an artifact, which goes with the process."""
+        folder = Path(_FETCHED.name, self.run_id)
+        folder.mkdir(exist_ok=True)
+        return Path(self.client.download_artifacts(self.run_id, name, str(folder)))
 
     def json(self, name):
         return json.loads(self.local(name).read_text("utf-8"))

@@ -70,7 +70,7 @@ def network(logged):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_file_is_checked_and_logged_with_its_table(logged, kind):
+def test_a_file_is_checked_and_logged_with_its_table(logged, kind, tmp_path):
     done, output = logged.told[kind], logged.folder / "out" / NAMES[kind]
     assert done.exit_code == 0, done.output
     check = json.loads(output.with_name(f"{output.name}.check.json").read_text("utf-8"))
@@ -86,7 +86,7 @@ def test_a_file_is_checked_and_logged_with_its_table(logged, kind):
     assert f"{folder}/{output.name}.check.md" in found
     for name in FILES[kind]:
         place = f"{folder}/{name}"
-        kept = Path(client.download_artifacts(logged.info.run_id, place))
+        kept = Path(client.download_artifacts(logged.info.run_id, place, str(tmp_path)))
         assert kept.read_bytes() == (logged.folder / "out" / name).read_bytes()
 
 

@@ -43,11 +43,13 @@ def at_server(address, tmp_path, monkeypatch):
         yield mlflow.MlflowClient()
 
 
-def test_the_models_are_artifacts_of_the_run_in_folders_of_their_names(trained, at_server):
+def test_the_models_are_artifacts_of_the_run_in_folders_of_their_names(
+    trained, at_server, tmp_path
+):
     assert trained.run.info.status == "FINISHED"
     for name in MODELS:
         uri = f"runs:/{trained.run_id}/{name}"
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=tmp_path))
         assert folder.name == name and (folder / "data" / "model.keras").is_file()
         assert load_detector(uri).spec.input_wh == (96, 64)
         assert mlflow.pyfunc.load_model(uri).metadata.run_id == trained.run_id
