@@ -22,11 +22,18 @@ from yolo3.commands.errors import explain_errors
     default="model_data/yolo_tiny_anchors.txt",
     help="Six anchors (Tiny YOLOv3) or nine (YOLOv3), in pixels of the network's input.",
 )
-@click.option("--log-dir", default="logs/default", help="Checkpoints and TensorBoard, by run id.")
 @click.option(
-    "--initial-lr", default=1e-2, type=click.FloatRange(0, min_open=True), help="Learning rate."
+    "--log-dir",
+    default="logs/default",
+    help="Folder for checkpoints and TensorBoard, one folder per run.",
 )
-@click.option("--batch-size", default=16, type=click.IntRange(1), help="Pictures to a step.")
+@click.option(
+    "--initial-lr",
+    default=1e-2,
+    type=click.FloatRange(0, min_open=True),
+    help="Highest learning rate of the first stage; the second has a tenth of it.",
+)
+@click.option("--batch-size", default=16, type=click.IntRange(1), help="Pictures per step.")
 @click.option(
     "--frozen-epochs", default=10, type=click.IntRange(0), help="Epochs with frozen layers."
 )
@@ -41,7 +48,7 @@ from yolo3.commands.errors import explain_errors
     help="Part of the pictures to validate on, at least one.",
 )
 @click.option(
-    "--val-annotation-path", default="", help="List to validate on, instead of val-split."
+    "--val-annotation-path", default="", help="List to validate on, instead of --val-split."
 )
 @click.option("--seed", default=1, type=click.IntRange(0), help="Where every random draw begins.")
 @click.option(
@@ -69,15 +76,15 @@ from yolo3.commands.errors import explain_errors
     "--threads",
     default=0,
     type=click.IntRange(0),
-    help="Threads to an operation; another number gives other bits. 0: all usable cores.",
+    help="Threads per operation, 0: all usable cores; another number changes the result slightly.",
 )
 @click.option(
     "--cache-gb",
     default=4.0,
     type=click.FloatRange(0),
-    help="Disk for features of frozen layers, in log-dir/features; 0: computed in each epoch.",
+    help="Gigabytes of disk for features of frozen layers; 0: computed anew in each epoch.",
 )
-@click.option("--resume", default="", help="Run to go on with, which was killed or interrupted.")
+@click.option("--resume", default="", help="ID of a killed or interrupted run to go on with.")
 @click.pass_context
 @explain_errors
 def main(context, resume, **options):

@@ -153,6 +153,18 @@ def test_a_list_cannot_be_written_over_a_folder(tmp_path):
     assert done.exit_code == 2 and "is a folder, expected a list to write" in done.output
 
 
+@pytest.mark.parametrize("kept", ["classes.txt", "annotations.json"])
+def test_a_list_is_never_written_over_what_is_read(kept, mine, tmp_path):
+    listed, classes = mine
+    out = tmp_path / "coco"
+    call("--list", listed, "--classes", classes, "--to", "coco", "--output", out)
+    file = classes if kept == classes.name else out / kept
+    before = file.read_bytes()
+    done = call("--coco", out / "annotations.json", "--output", file, "--classes", classes)
+    assert done.exit_code == 1 and f"{file}: is one of the files that are read" in done.output
+    assert file.read_bytes() == before
+
+
 def test_a_list_goes_out_only_with_its_classes(mine, tmp_path):
     words = ("--list", mine[0], "--to", "yolo", "--output", tmp_path / "out")
     done = call(*words, "--classes", tmp_path / "nowhere.txt")

@@ -66,6 +66,15 @@ def test_a_file_alone_gives_the_same_and_thresholds_count(model, folder, tmp_pat
     assert sorted(p.name for p in (tmp_path / "one").iterdir()) == ["a_jpg.jpg", "detections.json"]
 
 
+def test_what_was_found_before_is_no_picture(model, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "mine")
+    for _ in range(2):
+        done = detect(model, tmp_path / "mine", tmp_path / "mine" / "found")
+        assert done.exit_code == 0 and "in 2 pictures" in done.output
+    done = detect(model, tmp_path / "mine", tmp_path / "mine")
+    assert done.exit_code == 1 and "is the folder that is read" in done.output
+
+
 def test_detect_evaluate_and_serve_find_the_same_boxes(model, trained, scenes, tmp_path):
     pictures = scenes.folder / "JPEGImages"
     detect(model, pictures, tmp_path / "found", **NO_THRESHOLD)

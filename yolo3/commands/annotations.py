@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from yolo3.commands.files import keep_apart
 from yolo3.data.annotations import read_annotations, read_classes, write_annotations
 from yolo3.data.coco import read_coco, write_coco
 from yolo3.data.folders import write_lines
@@ -35,6 +36,9 @@ def convert_annotations(output: Path, classes: Path, **options: object) -> None:
     if source == "listed":
         _export(options["listed"], classes, str(options["to"]), output)
     else:
+        if output.is_dir():
+            raise click.UsageError(f"--output {output} is a folder, expected a list to write.")
+        keep_apart([output], [classes, options["coco"], options["yolo"], options["names"]])
         _import(_reader(source, options), output, classes)
 
 
@@ -71,8 +75,6 @@ def _reader(source: str, options: dict) -> Callable:
 
 
 def _import(read: Callable, output: Path, classes: Path) -> None:
-    if output.is_dir():
-        raise click.UsageError(f"--output {output} is a folder, expected a list to write.")
     known = read_classes(classes) if classes.exists() else None
     pictures, class_names, findings = read(known)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -21,10 +21,14 @@ def _workspace_options(command):
     """Add the options that say which workspace is meant."""
     for option in reversed(
         (
-            click.option("--subscription", default="", help="Or AZURE_SUBSCRIPTION_ID."),
-            click.option("--resource-group", default="", help="Or AZURE_RESOURCE_GROUP."),
+            click.option("--subscription", default="", help="ID; AZURE_SUBSCRIPTION_ID if empty."),
             click.option(
-                "--workspace", default="", help="Or AZURE_WORKSPACE; or Azure's config.json here."
+                "--resource-group", default="", help="Name; AZURE_RESOURCE_GROUP if empty."
+            ),
+            click.option(
+                "--workspace",
+                default="",
+                help="Name; AZURE_WORKSPACE, or config.json in this folder, if empty.",
             ),
         )
     ):
@@ -42,7 +46,11 @@ def _find_workspace(subscription: str, resource_group: str, workspace: str):
 @click.command(context_settings=DEFAULTS)
 @click.option("-m", "--model", required=True, help="MLflow model URI (runs:/…) or a folder.")
 @click.option("-o", "--output", required=True, help="Folder to write.")
-@click.option("--picture", default="", help="For the sample request; the model's own if empty.")
+@click.option(
+    "--picture",
+    default="",
+    help="Picture for the sample request; the model's own example if empty.",
+)
 @click.option("--force", **FLAG, help="Write into a folder that is not empty.")
 @explain_errors
 def azureml_export(model, output, picture, force):
@@ -58,18 +66,23 @@ def azureml_export(model, output, picture, force):
 @click.command(context_settings=DEFAULTS)
 @click.option("-m", "--model", default="", help="MLflow model URI (runs:/…) or a folder.")
 @click.option("--package", default="", help="Folder that azureml-export wrote, instead of a model.")
-@click.option("-n", "--name", required=True, help="Endpoint, the only one in its region.")
+@click.option("-n", "--name", required=True, help="Name of the endpoint, unique in its region.")
 @_workspace_options
 @click.option("--instance-type", default="Standard_DS3_v2", help="Kind of machine.")
-@click.option("--instance-count", default=1, type=click.IntRange(1), help="Machines.")
+@click.option("--instance-count", default=1, type=click.IntRange(1), help="Number of machines.")
 @click.option(
     "--traffic",
     default=100,
     type=click.IntRange(0, 100),
     help="Per cent of the endpoint's requests that the new deployment gets.",
 )
-@click.option("--sdk", default="v2", type=click.Choice(["v2", "v1"]), help="v1: azureml-core.")
-@click.option("--dry-run", **FLAG, help="Print every resource, and ask nobody.")
+@click.option(
+    "--sdk",
+    default="v2",
+    type=click.Choice(["v2", "v1"]),
+    help="v2: azure-ai-ml; v1: azureml-core, retired.",
+)
+@click.option("--dry-run", **FLAG, help="Print every resource without connecting to Azure.")
 @explain_errors
 def azureml_deploy(model, package, name, subscription, resource_group, workspace, **options):
     """Deploy a model to an Azure ML endpoint; traffic moves once it has answered.
@@ -107,9 +120,11 @@ def _deploy(package, where, name, sdk, dry_run, **options):
 
 
 @click.command(context_settings=DEFAULTS)
-@click.option("-n", "--name", required=True, help="Endpoint.")
+@click.option("-n", "--name", required=True, help="Name of the endpoint.")
 @click.option(
-    "--deployment", default="", help="Only this one, blue or green; it may take no traffic."
+    "--deployment",
+    default="",
+    help="Only this one, blue or green, which must not take traffic; all if empty.",
 )
 @_workspace_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -127,16 +142,20 @@ def azureml_delete(name, deployment, subscription, resource_group, workspace, ye
 
 @click.command(context_settings=DEFAULTS)
 @click.option(
-    "--parameters", default="", help="Of the training, as in 'batch_size=8 fine_tune_epochs=40'."
+    "--parameters",
+    default="",
+    help="Parameters of the training, as in 'batch_size=8 fine_tune_epochs=40'.",
 )
 @click.option(
-    "--data", default="", help="Folder, or azureml: URI, that is {data} in the parameters."
+    "--data",
+    default="",
+    help="Folder to upload, or azureml: URI; {data} in the parameters stands for it.",
 )
 @click.option("--compute", default="cpu-cluster", help="Compute cluster or instance.")
-@click.option("--experiment", default="keras-yolo", help="Where the run is tracked.")
+@click.option("--experiment", default="keras-yolo", help="Experiment that the run is tracked in.")
 @click.option("--output", default="", help="New folder that keeps the job's files.")
 @_workspace_options
-@click.option("--dry-run", **FLAG, help="Print the job, and ask nobody.")
+@click.option("--dry-run", **FLAG, help="Print the job without connecting to Azure.")
 @explain_errors
 def azureml_job(
     parameters, data, compute, experiment, output, subscription, resource_group, workspace, dry_run

@@ -16,10 +16,13 @@ from yolo3.detector.pyfunc import as_objects
 def detect_pictures(model: str, source: Path, output: Path, thresholds: dict) -> list[dict]:
     """Write each picture with its boxes, and `detections.json`, into `output`; return the rows.
 
-    A picture that cannot be read is a row with its `error`, and is counted at the end. Raises
-    ValueError when there is no picture at all.
+    A picture that cannot be read is a row with its `error`, and is counted at the end. What lies in
+    `output` is none of the pictures. Raises ValueError when there is no picture at all, or when
+    `output` is the folder of pictures.
     """
-    names = [source] if source.is_file() else _pictures_in(source)
+    if output.resolve() == source.resolve():
+        raise ValueError(f"{output}: is the folder that is read, name another to write")
+    names = [source] if source.is_file() else _pictures_in(source, output)
     if not names:
         raise ValueError(f"{source}: holds no pictures ({', '.join(sorted(PICTURE_SUFFIXES))})")
     detector = load_detector(model)
@@ -38,8 +41,10 @@ def detect_pictures(model: str, source: Path, output: Path, thresholds: dict) ->
     return rows
 
 
-def _pictures_in(folder):
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+def _pictures_in(folder, output):
+    """Give the pictures of a folder, without those of an earlier call that lie in `output`."""
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    return [path for path in found if not path.resolve().is_relative_to(output.resolve())]
 
 
 def _detect_one(detector, path, name, output, thresholds):

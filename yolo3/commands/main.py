@@ -30,9 +30,21 @@ def main():
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the pictures with boxes and detections.json.",
 )
-@click.option("--score-threshold", type=click.FloatRange(0, 1), help="Instead of the model's own.")
-@click.option("--iou-threshold", type=click.FloatRange(0, 1), help="Instead of the model's own.")
-@click.option("--max-detections", type=click.IntRange(1), help="Instead of the model's own.")
+@click.option(
+    "--score-threshold",
+    type=click.FloatRange(0, 1),
+    help="Lowest score to report; the model's own if not given.",
+)
+@click.option(
+    "--iou-threshold",
+    type=click.FloatRange(0, 1),
+    help="IoU above which the weaker of two boxes of a class goes; the model's own if not given.",
+)
+@click.option(
+    "--max-detections",
+    type=click.IntRange(1),
+    help="Most objects in a picture; the model's own if not given.",
+)
 @explain_errors
 def detect(model, source, output, **thresholds):
     """Find objects in pictures; write them with boxes drawn, and one JSON."""
@@ -68,10 +80,16 @@ def evaluate(model, annotation_path, classes_path, output):
     "--classes-path", default="", help="Names of the list's class ids; the models' own if empty."
 )
 @click.option(
-    "--tolerance", default=0.01, type=click.FloatRange(0, 1), help="AP50 that may be lost."
+    "--tolerance",
+    default=0.01,
+    type=click.FloatRange(0, 1),
+    help="AP50 that the challenger may lose.",
 )
 @click.option(
-    "--class-tolerance", default=0.05, type=click.FloatRange(0, 1), help="The same of one class."
+    "--class-tolerance",
+    default=0.05,
+    type=click.FloatRange(0, 1),
+    help="AP50 that it may lose in one class.",
 )
 @click.option(
     "--min-boxes",
@@ -92,9 +110,12 @@ def evaluate(model, annotation_path, classes_path, output):
     help="AP50 that is asked where there is no champion yet.",
 )
 @click.option(
-    "--resamples", default=2000, type=click.IntRange(100), help="Of the bootstrap over pictures."
+    "--resamples",
+    default=2000,
+    type=click.IntRange(100),
+    help="Draws of the bootstrap over pictures.",
 )
-@click.option("--seed", default=1, type=click.IntRange(0), help="Of the bootstrap.")
+@click.option("--seed", default=1, type=click.IntRange(0), help="Seed of the bootstrap.")
 @click.option(
     "--force",
     is_flag=False,
@@ -147,12 +168,20 @@ def sample(count, output, seed, theme):
 @click.option("--val-count", default=200, type=click.IntRange(1), help="Validation scenes.")
 @click.option("--epochs", default=10, type=click.IntRange(1), help="Epochs over all scenes.")
 @click.option("--input-size", default="256", help="Network input, a multiple of 32, or WxH.")
-@click.option("--batch-size", default=16, type=click.IntRange(1), help="Scenes to a step.")
+@click.option("--batch-size", default=16, type=click.IntRange(1), help="Scenes per step.")
 @click.option(
     "--initial-lr", default=1e-3, type=click.FloatRange(0, min_open=True), help="Learning rate."
 )
-@click.option("--anchors-path", default="model_data/yolo_tiny_anchors.txt", help="In pixels.")
-@click.option("--log-dir", default="logs/pretrain", help="Checkpoints and TensorBoard, by run id.")
+@click.option(
+    "--anchors-path",
+    default="model_data/yolo_tiny_anchors.txt",
+    help="Six anchors, in pixels of the input.",
+)
+@click.option(
+    "--log-dir",
+    default="logs/pretrain",
+    help="Folder for checkpoints and TensorBoard, one folder per run.",
+)
 @click.option("--seed", default=1, type=click.IntRange(0), help="Where every random draw begins.")
 @click.option(
     "--precision",
@@ -294,9 +323,17 @@ _LIST = click.Path(dir_okay=False, path_type=Path)
     "--val-annotation-path", type=_LIST, help="List to validate on, instead of a part of the first."
 )
 @click.option(
-    "--val-split", default=0.1, type=click.FloatRange(0, 1, max_open=True), help="That part."
+    "--val-split",
+    default=0.1,
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Part of the pictures to validate on, without a list of its own.",
 )
-@click.option("--seed", default=1, type=click.IntRange(0), help="Divides as a training with it.")
+@click.option(
+    "--seed",
+    default=1,
+    type=click.IntRange(0),
+    help="Seed of the training: it divides the pictures.",
+)
 @click.option(
     "--anchors-path",
     default="model_data/yolo_tiny_anchors.txt",
@@ -356,13 +393,13 @@ def anchors(count, **options):
     "--environment",
     default="auto",
     type=click.Choice(["auto", "new", "present"]),
-    help="The present one if it holds every pin of the run's lock and a new one else; or say.",
+    help="auto: the present one if it holds every pin of the run's lock, else a new one.",
 )
 @click.option(
     "--threads",
     default=0,
     type=click.IntRange(0),
-    help="Threads to an operation in place of the run's; 0: the run's.",
+    help="Threads per operation in place of the run's; 0: the run's.",
 )
 @click.pass_context
 def reproduce(context, **options):
@@ -400,9 +437,21 @@ def reproduce(context, **options):
     type=click.IntRange(1),
     help="Pictures that each core scores before they are written.",
 )
-@click.option("--score-threshold", type=click.FloatRange(0, 1), help="Instead of the model's own.")
-@click.option("--iou-threshold", type=click.FloatRange(0, 1), help="Instead of the model's own.")
-@click.option("--max-detections", type=click.IntRange(1), help="Instead of the model's own.")
+@click.option(
+    "--score-threshold",
+    type=click.FloatRange(0, 1),
+    help="Lowest score to report; the model's own if not given.",
+)
+@click.option(
+    "--iou-threshold",
+    type=click.FloatRange(0, 1),
+    help="IoU above which the weaker of two boxes of a class goes; the model's own if not given.",
+)
+@click.option(
+    "--max-detections",
+    type=click.IntRange(1),
+    help="Most objects in a picture; the model's own if not given.",
+)
 @explain_errors
 def score_spark(**options):
     """Find objects in many pictures on Spark: a row of Parquet for each."""

@@ -54,7 +54,8 @@ def _download(uri: str, folder: str) -> Path:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=folder))
     except Exception as error:  # each kind of store raises its own
         raise ModelError(
-            f"no model at {uri!r}: expected a folder or an MLflow model URI ({error})"
+            f"no model at {uri!r}: expected a folder or an MLflow model URI, runs:/RUN_ID/NAME as"
+            f" a training prints it, or models:/NAME/VERSION ({error})"
         ) from error
 
 
