@@ -25,11 +25,13 @@ def clean(count, first=0):
 
 
 def counts(checkup):
-    return {kind: count for kind, count in checkup.findings.counts.items() if count}
+    """Count what was found, but that these sides are small."""
+    found = checkup.findings.counts.items()
+    return {kind: count for kind, count in found if count and kind != "pictures_few"}
 
 
 def test_nothing_is_found_in_clean_data():
-    checkup = check_up(clean(10), clean(2, first=10), SPEC)
+    checkup = check_up(clean(10), clean(10, first=10), SPEC)
     assert not checkup.cases and not checkup.deserve_a_look
     assert checkup.lines() == [f"anchors at 416x416: {checkup.fit}"]
     assert checkup.fit.recall == 1
@@ -57,6 +59,16 @@ def test_no_validation_pictures_miss_no_class():
 def test_rare_classes_are_a_note():
     checkup = check_up(clean(9), clean(1, first=9), SPEC)
     assert counts(checkup) == {"classes_rare": 2} and not checkup.deserve_a_look
+
+
+@pytest.mark.parametrize("pictures, few", [(1, True), (9, True), (10, False)])
+def test_few_validation_boxes_are_a_note(pictures, few):
+    checkup = check_up(clean(20), clean(pictures, first=20), SPEC)
+    assert [case.kind for case in checkup.cases] == ["pictures_few"] * few
+    assert not checkup.deserve_a_look
+    if few:
+        told = f"validation: {2 * pictures} boxes in {pictures} pictures, expected 20 boxes or more"
+        assert checkup.cases[0].message == told
 
 
 def test_anchors_that_do_not_fit_are_told():
@@ -90,7 +102,7 @@ def test_what_reading_told_already_is_not_new():
     checkup = check_up(copies[:11], copies[11:], SPEC)
     assert {"pictures_duplicate", "pictures_shared"} <= set(counts(checkup))
     new = {kind for kind, count in checkup.new_findings.counts.items() if count}
-    assert new == {"boxes_repeated"}
+    assert new == {"boxes_repeated", "pictures_few"}
 
 
 def test_every_kind_is_explained_and_counted():

@@ -59,7 +59,8 @@ def parsed(text):
 
 def test_a_clean_report_says_so(tmp_path):
     train = [labelled(n, [HAT, BARE], look=n) for n in range(10)]
-    text = written(tmp_path, train, [labelled("v", [HAT, BARE], look=11)])
+    val = [labelled(10 + n, [HAT, BARE], look=10 + n) for n in range(10)]
+    text = written(tmp_path, train, val)
     parsed(text)
     assert "Nothing deserves a look." in text and "my list.txt" in text
     assert "class='finding'" not in text

@@ -76,6 +76,13 @@ ADVICE = {
         "Figures measured on them are better than those on new pictures will be.",
         "Put all pictures of one scene or film into the same list.",
     ),
+    "pictures_few": Advice(
+        "Few boxes to validate on",
+        "One box found more or less moves AP50 by several hundredths, and by AP50 the best epoch"
+        " is chosen.",
+        "Label more pictures, raise val_split, or give a val_annotation_path; and believe figures"
+        " of pictures that were used for neither.",
+    ),
     "pictures_misnamed": Advice(
         "Files of another format than their name says",
         "Read here by their content; tools that go by the name refuse them.",

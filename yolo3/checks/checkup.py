@@ -11,7 +11,7 @@ from yolo3.checks.cases import Case, leaked_pictures, picture_cases, repeated_pi
 from yolo3.data.pictures import FINDINGS, Findings, Picture
 from yolo3.network.spec import NetworkSpec
 
-NOTES = frozenset({"pictures_turned", "pictures_alike", "classes_rare"})
+NOTES = frozenset({"pictures_turned", "pictures_alike", "pictures_few", "classes_rare"})
 """Kinds that are told and call for nothing; every other one deserves a look."""
 
 OF_READERS = frozenset(
@@ -25,7 +25,8 @@ OF_READERS = frozenset(
 )
 """Kinds that reading a list or dividing it finds already."""
 
-FEW_BOXES = 10
+FEW_BOXES = 10  # of a class, in training
+FEW_VALIDATION_BOXES = 20
 LEAST_RECALL = 0.9
 
 
@@ -104,6 +105,7 @@ def check_up(train: Sequence[Picture], val: Sequence[Picture], spec: NetworkSpec
         *repeated_pictures(val),
         *leaked_pictures(train, val),
         *_classes(train, val, spec),
+        *_few(val),
         *_anchors((*train, *val), spec),
     ]
     return Checkup(tuple(train), tuple(val), spec, tuple(cases))
@@ -119,6 +121,14 @@ def owned_anchors_wh(spec: NetworkSpec) -> tuple[tuple[float, float], ...]:
     """Give the anchors that some scale owns, in their order."""
     owned = sorted({anchor for anchors in spec.mask for anchor in anchors})
     return tuple(spec.anchors_wh[anchor] for anchor in owned)
+
+
+def _few(val: Sequence[Picture]) -> list[Case]:
+    boxes = sum(len(picture.class_ids) for picture in val)
+    if not val or boxes >= FEW_VALIDATION_BOXES:
+        return []
+    text = f"validation: {boxes} boxes in {len(val)} pictures"
+    return [Case("pictures_few", f"{text}, expected {FEW_VALIDATION_BOXES} boxes or more")]
 
 
 def _classes(train: Sequence[Picture], val: Sequence[Picture], spec: NetworkSpec) -> list[Case]:
