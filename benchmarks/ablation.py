@@ -231,6 +231,7 @@ def _measure(folder, fresh, setup, seed, input_size):
     with ExitStack() as stack, patch.object(stages.keras.callbacks, "TensorBoard", _Quiet):
         for target, name, value in setup.patches:
             stack.enter_context(patch.object(target, name, value))
+        keras.utils.clear_session(free_memory=True)
         keras.utils.set_random_seed(seed)
         network = build_network(spec, setup.precision)
         filled = ()
