@@ -10,6 +10,7 @@ from yolo3.network.postprocess import Detections
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; the pale ones of them deepened
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7B4FA3", "#B8A600")
+MAX_JPEG_SIDE = 65500  # pixels, of a drawn picture: what the encoder takes
 TRUTH_LIGHT = "#FFFFFF"
 TRUTH_DARK = "#0B6E1F"
 _SMALLEST_TEXT = 12  # pixels
