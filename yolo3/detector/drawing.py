@@ -56,7 +56,7 @@ def draw_comparison(
     class_names: Sequence[str] | Mapping[int, str],
 ) -> Image.Image:
     """Return a copy of the picture with found boxes, and true ones dashed in white and green."""
-    drawn = image.convert("RGB").copy()
+    drawn = image.convert("RGB")  # a copy, whatever the mode
     pen = ImageDraw.Draw(drawn)
     width = line_width(drawn.size)
     corners = [_inside(box_xyxy, drawn.size) for box_xyxy in detections.boxes_xyxy]
