@@ -151,6 +151,7 @@ def test_mistakes_are_told(logged, monkeypatch, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_text("no picture")
+    (tmp_path / "x.bin").touch()
     mistakes = {
         "a.onnx exists; give another place": {},
         "expected a name that ends in .onnx": {"output": tmp_path / "x.xml"},
@@ -163,6 +164,7 @@ def test_mistakes_are_told(logged, monkeypatch, tmp_path):
             "pictures": tmp_path / "broken",
             "output": tmp_path / "x.onnx",
         },
+        "x.bin exists; give another place": {"format": "openvino", "output": tmp_path / "x.xml"},
         "no model at 'nowhere'": {"model": "nowhere", "output": tmp_path / "x.onnx"},
     }
     for message, options in mistakes.items():

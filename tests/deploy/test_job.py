@@ -66,6 +66,7 @@ def test_the_environment_is_the_lock_and_what_tracks_in_the_workspace(tmp_path):
         ("batch_size", "", "expected words like batch_size=8"),
         ("a='", "", "parameters: No closing quotation"),
         ("annotation_path={data}/x.txt", "", "no data was given"),
+        ("annotation_path=.", "", "would not be there"),
         ("annotation_path=/home/me/x.txt", "", "would not be there"),
         ("classes_path=voc/missing.txt", "azureml:toys:3", "would not be there"),
     ],

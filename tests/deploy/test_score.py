@@ -15,6 +15,8 @@ from inference_cases import ask
 from PIL import Image
 from server_cases import assert_same_objects
 
+from yolo3.detector.drawing import MAX_JPEG_SIDE
+
 JSON = "application/json"
 JPEG = "image/jpeg"
 
@@ -185,11 +187,14 @@ def test_a_drawn_picture_needs_one_picture_and_room_for_it(served, pictures):
     body = json.dumps({"input_data": [text, text]})
     reply = ask(served, "POST", "/score", body, Content_Type=JSON, Accept="image/png")
     assert reply.status == 400 and "2 pictures" in reply.json["message"]
-    long = file_bytes(Image.new("RGB", (65_600, 4)))
+    long = file_bytes(Image.new("RGB", (MAX_JPEG_SIDE + 1, 4)))
     reply = ask(served, "POST", "/score", long, Content_Type="image/png", Accept="image/jpeg")
     assert reply.status == 400 and "image/png" in reply.json["message"]
     reply = ask(served, "POST", "/score", long, Content_Type="image/png", Accept="image/png")
     assert reply.status == 200 and reply.headers["Content-Type"] == "image/png"
+    just = file_bytes(Image.new("RGB", (4, MAX_JPEG_SIDE)))
+    reply = ask(served, "POST", "/score", just, Content_Type="image/png", Accept="image/jpeg")
+    assert reply.status == 200 and reply.headers["Content-Type"] == "image/jpeg"
 
 
 @pytest.mark.parametrize(

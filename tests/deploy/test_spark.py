@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
@@ -150,6 +151,20 @@ def test_what_is_written_is_skipped_and_another_models_is_refused(
     assert done.exit_code == 1 and "name another output" in done.output
 
 
+def test_a_folder_may_be_a_uri(session, scored, model, pictures, tmp_path):
+    name = "ü %20{c}[1].jpg"
+    (tmp_path / "some pictures" / ".cache").mkdir(parents=True)
+    shutil.copy(pictures / "deep" / name, tmp_path / "some pictures")
+    shutil.copy(pictures / "a.jpg", tmp_path / "some pictures" / ".cache")
+    uri = (tmp_path / "some pictures").as_uri()
+    done = score(model=model, folder=f"{uri}/", output=tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    rows = rows_of(tmp_path / "out")
+    assert (rows.path.tolist(), rows.error.tolist()) == ([f"{uri}/{quote(name)}"], [""])
+    expected = scored[2].set_index("path").detections
+    assert_same_objects(rows.detections[0], expected[str(pictures / "deep" / name)])
+
+
 def test_tables_with_paths_and_with_pictures(session, scored, model, pictures, tmp_path):
     expected = scored[2].set_index("path").detections
     table = pictures / "table.csv"
@@ -194,6 +209,10 @@ def test_mistakes_are_told(session, scored, model, pictures, tmp_path):
         done = score(**{"model": model, "output": tmp_path / "out"} | options)
         assert done.exit_code == 1 and "Traceback" not in done.output, done.output
         assert message in done.output
+    options = {"model": model, "folder": pictures, "output": tmp_path / "out"}
+    words = as_arguments(options | {"max_detections": 5000})
+    done = CliRunner().invoke(main, ["score-spark", *words], catch_exceptions=False)
+    assert done.exit_code == 1 and "from 1 to 1000, got 5000" in done.output
     assert not (tmp_path / "out").exists()
 
 

@@ -190,6 +190,10 @@ def test_what_is_no_such_model_is_a_clear_error(model_folder, tmp_path):
     (tmp_path / "MLmodel").write_text(text.replace("yolo3.detector.pyfunc", "mlflow.sklearn"))
     with pytest.raises(ModelError, match="its loader is 'mlflow.sklearn'"):
         load_detector(tmp_path)
+    for broken in ("", "flavors: [", "[]", "flavors: 3"):
+        (tmp_path / "MLmodel").write_text(broken)
+        with pytest.raises(ModelError, match="damaged model: MLmodel: ."):
+            load_detector(tmp_path)
     (tmp_path / "MLmodel").write_text(text)
     with pytest.raises(ModelError, match="damaged model"):
         load_detector(tmp_path)

@@ -1,5 +1,6 @@
 import io
 import json
+import tracemalloc
 
 import mlflow.pyfunc
 import numpy as np
@@ -10,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from yolo3.detector.load import load_detector
-from yolo3.detector.pyfunc import as_objects
+from yolo3.detector.pyfunc import as_objects, picture_bytes
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,17 @@ def test_a_bad_picture_fills_its_own_row_only(model, photo):
         if message:
             assert (row.detections, row.width, row.height) == ([], 0, 0)
     assert table.detections.iloc[0] == table.detections.iloc[-1] != []
+
+
+def test_white_space_takes_no_memory_to_speak_of():
+    text = "AB " * 200_000
+    tracemalloc.start()
+    try:
+        assert len(picture_bytes(text)) == 300_000
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 4 * len(text)
 
 
 def odd_pictures():

@@ -88,8 +88,8 @@ def check_format(kind: str, output: Path) -> None:
     if output.suffix != chosen.suffix:
         expected = f"a name that ends in {chosen.suffix}" if chosen.suffix else "a folder's name"
         raise ExportError(f"{output}: expected {expected} for the format {kind}")
-    if output.exists():
-        raise ExportError(f"{output} exists; give another place, or remove it")
+    if existing := [file for file in files_of(kind, output) if file.exists()]:
+        raise ExportError(f"{existing[0]} exists; give another place, or remove it")
     missing = [name for name in chosen.packages if importlib.util.find_spec(name) is None]
     if missing:
         names = ", ".join(name.replace("_", "-") for name in missing)

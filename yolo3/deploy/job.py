@@ -117,8 +117,8 @@ def _check_files(values: Mapping[str, str], data: str) -> None:
         if DATA in value and not data:
             raise DeployError(f"{name} is {value}, and no data was given")
         if name in _PATHS and value and not value.startswith(f"{DATA}/"):
-            parts = Path(value).parts
-            if parts[0] not in CODE_PARTS or not (PROJECT_DIR / value).is_file():
+            travels = any(Path(value).is_relative_to(part) for part in CODE_PARTS)
+            if not travels or not (PROJECT_DIR / value).is_file():
                 raise DeployError(
                     f"{name} is {value}, which would not be there: expected a file of"
                     f" {', '.join(CODE_PARTS[-2:])} in the project, or {DATA}/FILE and data"

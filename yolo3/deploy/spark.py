@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 import mlflow.pyfunc
 import pandas as pd
@@ -20,9 +21,10 @@ from mlflow.models import Model
 from pyarrow import fs
 
 from yolo3.data.annotations import PICTURE_SUFFIXES
-from yolo3.data.folders import DataFolder
+from yolo3.data.folders import DataFolder, is_hidden
 from yolo3.detector.load import model_folder
 from yolo3.detector.pyfunc import MAX_PICTURE_BYTES
+from yolo3.network.postprocess import Thresholds
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -119,8 +121,8 @@ def score(
 
     output: a folder of Parquet, at a place that Spark writes. chunk: so many pictures for each core
     are written before the next are read; what a killed call has written stays.
-    Raises ModelError, and ScoringError for a source without pictures, or for an output of another
-    model or other thresholds.
+    Raises ModelError, ValueError for thresholds out of range, and ScoringError for a source without
+    pictures, or for an output of another model or other thresholds.
     """
     session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(PICTURES_AT_ONCE))
     with model_folder(scorer.model) as folder:
@@ -144,10 +146,9 @@ def score(
 def _writer(model: Model, scorer: Scorer) -> str:
     """Tell in words what a row depends on besides its picture."""
     own = {param.name: param.default for param in model.signature.params.params}
-    thresholds = ", ".join(
-        f"{name} {value:g}" for name, value in sorted((own | scorer.thresholds).items())
-    )
-    return f"model {model.model_uuid} with {thresholds}"
+    thresholds = vars(Thresholds(**(own | scorer.thresholds)))
+    told = ", ".join(f"{name} {value:g}" for name, value in sorted(thresholds.items()))
+    return f"model {model.model_uuid} with {told}"
 
 
 def _rows(session, output: str) -> "DataFrame":
@@ -254,11 +255,10 @@ def _paths_in(folder: str) -> list[str]:
         files = _files_at(folder) if "://" in folder else _files_below(Path(folder).resolve())
     except (OSError, ValueError) as error:
         raise ScoringError(f"{folder}: no folder that can be listed ({error})") from error
-    paths = [path for path in files if PurePosixPath(path).suffix.lower() in PICTURE_SUFFIXES]
-    if not paths:
+    if not files:
         kinds = ", ".join(sorted(PICTURE_SUFFIXES))
         raise ScoringError(f"{folder}: holds no pictures ({kinds})")
-    return sorted(paths)
+    return sorted(files)
 
 
 def _files_below(folder: Path) -> list[str]:
@@ -270,7 +270,13 @@ def _files_below(folder: Path) -> list[str]:
 def _files_at(address: str) -> list[str]:
     system, inside = fs.FileSystem.from_uri(address)
     found = system.get_file_info(fs.FileSelector(inside, recursive=True))
-    return [address.removesuffix(inside) + file.path for file in found if file.is_file]
+    files = [PurePosixPath(file.path) for file in found if file.is_file]
+    place, mark, options = address.partition("?")
+    return [
+        f"{place.rstrip('/')}/{quote(str(file.relative_to(inside)))}{mark}{options}"
+        for file in files
+        if file.suffix.lower() in PICTURE_SUFFIXES and not is_hidden(file, PurePosixPath(inside))
+    ]
 
 
 def _reader(base: str):

@@ -10,6 +10,7 @@ from yolo3.network.postprocess import Detections
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; the pale ones of them deepened
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7B4FA3", "#B8A600")
+MAX_JPEG_SIDE = 65500  # pixels, of a drawn picture: what the encoder takes
 TRUTH_LIGHT = "#FFFFFF"
 TRUTH_DARK = "#0B6E1F"
 _SMALLEST_TEXT = 12  # pixels
@@ -55,7 +56,7 @@ def draw_comparison(
     class_names: Sequence[str] | Mapping[int, str],
 ) -> Image.Image:
     """Return a copy of the picture with found boxes, and true ones dashed in white and green."""
-    drawn = image.convert("RGB").copy()
+    drawn = image.convert("RGB")  # a copy, whatever the mode
     pen = ImageDraw.Draw(drawn)
     width = line_width(drawn.size)
     corners = [_inside(box_xyxy, drawn.size) for box_xyxy in detections.boxes_xyxy]

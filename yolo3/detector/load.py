@@ -62,8 +62,11 @@ def _download(uri: str, folder: str) -> Path:
 def _check_folder(folder: Path, uri: str) -> Path:
     if not (folder / MLMODEL_FILE_NAME).is_file():
         raise ModelError(f"{uri!r} is not an MLflow model: it has no file {MLMODEL_FILE_NAME}")
-    flavors = Model.load(str(folder)).flavors
-    loader = flavors.get(mlflow.pyfunc.FLAVOR_NAME, {}).get(mlflow.pyfunc.MAIN)
+    try:
+        flavors = Model.load(str(folder)).flavors
+        loader = flavors.get(mlflow.pyfunc.FLAVOR_NAME, {}).get(mlflow.pyfunc.MAIN)
+    except Exception as error:  # of YAML, or of whatever stands there in place of a model
+        raise ModelError(f"{uri!r} is a damaged model: {MLMODEL_FILE_NAME}: {error}") from error
     if loader != LOADER_MODULE:
         raise ModelError(
             f"{uri!r} is an MLflow model, but not a detector of this project: "

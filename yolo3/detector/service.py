@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
 from yolo3.data.images import read_image
-from yolo3.detector.drawing import draw_objects
+from yolo3.detector.drawing import MAX_JPEG_SIDE, draw_objects
 from yolo3.detector.pyfunc import (
     IMAGE,
     MAX_PICTURE_BYTES,
@@ -29,7 +29,6 @@ ANSWERS = (JSON, *DRAWN)
 TABLES = ("input_data", "dataframe_split", "dataframe_records")
 MAX_BODY_BYTES = MAX_REQUEST_BYTES + (1 << 20)  # the pictures, and the JSON around them
 
-_MAX_JPEG_SIDE = 65535  # pixels, of the format
 _JPEG_QUALITY = 90
 
 
@@ -179,7 +178,7 @@ def _drawn_answer(content_type: str, values: list, rows: list[dict]) -> Answer:
         )
     image = read_image(picture_bytes(values[0]))
     kind = DRAWN[content_type]
-    if kind == "JPEG" and max(image.size) > _MAX_JPEG_SIDE:
+    if kind == "JPEG" and max(image.size) > MAX_JPEG_SIDE:
         raise Refused(400, f"the picture is too long for a JPEG ({image.size}), ask for image/png")
     file = io.BytesIO()
     options = {"quality": _JPEG_QUALITY} if kind == "JPEG" else {"compress_level": 1}
