@@ -147,7 +147,8 @@ def test_mistakes_are_told(model, folder, tmp_path):
     done = detect(model, folder, tmp_path / "out", max_detections=5000)
     assert done.exit_code == 1 and "from 1 to 1000, got 5000" in done.output
     assert not (tmp_path / "out").exists()
-    done = detect(model, Path(__file__), tmp_path / "out")
+    (tmp_path / "text.jpg").write_text("no picture")
+    done = detect(model, tmp_path / "text.jpg", tmp_path / "out")
     assert done.exit_code == 1 and "no picture could be read" in done.output
     [row] = json.loads((tmp_path / "out" / "detections.json").read_text("utf-8"))
     assert "is not a picture" in row["error"]

@@ -10,6 +10,7 @@ from PIL import ExifTags, Image
 
 from yolo3.data.images import (
     BAR_GREY,
+    MAX_SCANS,
     ImageError,
     image_size,
     letterbox,
@@ -208,6 +209,16 @@ def test_garbled_pictures_raise_nothing_but_image_error():
             data[places] = rng.integers(0, 256, 4)
             with contextlib.suppress(ImageError):
                 read_image(data.tobytes())
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_they_are_decoded():
+    data = encoded(quarters(), "JPEG", progressive=True)
+    assert read_image(data).size == (40, 20)
+    last = data[data.rindex(b"\xff\xda") : -2]  # each scan is decoded over all pixels
+    scans = data.count(b"\xff\xda")
+    assert read_image(data[:-2] + (MAX_SCANS - scans) * last + data[-2:]).size == (40, 20)
+    with pytest.raises(ImageError, match=f"has {MAX_SCANS + 1} scans, more than {MAX_SCANS}"):
+        read_image(data[:-2] + (MAX_SCANS + 1 - scans) * last + data[-2:])
 
 
 def test_files_that_cannot_be_opened(tmp_path):

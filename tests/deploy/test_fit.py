@@ -33,6 +33,7 @@ def check(code, text):
         "import yolo3.detector.service",
         "def init():\n    from yolo3.detector import service",
         "from yolo3.detector.service import JSON, A, respond, json",
+        "from yolo3.detector import service\ndef run(service): service.respond(service.JSON.x)",
     ],
 )
 def test_what_the_model_carries_fits(code, text):
@@ -48,6 +49,7 @@ def test_what_the_model_carries_fits(code, text):
         ("def init():\n    from yolo3.detector import drawing", r"score.py:2: imports drawing of"),
         ("from yolo3.detector.service import answer", r"imports answer of yolo3.detector.service"),
         ("from . import service", r"score.py:1: imports a neighbour"),
+        ("from yolo3.detector import service\n\nservice.C()", r"score.py:3: takes C of service"),
     ],
 )
 def test_what_it_does_not_carry_is_named_with_its_line(code, text, reason):

@@ -130,6 +130,13 @@ def test_a_folder_that_holds_something_is_refused_unless_forced(model, package, 
         export_package(str(model), tmp_path.parent / "notes.txt", force=True)
 
 
+def test_a_model_is_never_written_over(model, tmp_path):
+    own = shutil.copytree(model, tmp_path / "own")
+    with pytest.raises(PackageError, match="own is an MLflow model, name another"):
+        export_package(str(own), own, force=True)
+    assert (own / "code" / "yolo3" / "detector" / "service.py").is_file()
+
+
 def test_an_empty_folder_is_taken(model, tmp_path):
     (tmp_path / "new").mkdir()
     export_package(str(model), tmp_path / "new")
@@ -214,3 +221,10 @@ def test_the_command_has_the_flags_that_mlflows_own_export_had(model, package, t
 def test_the_pages_serve_with_the_command_that_the_tests_serve_with(package):
     for page in (PROJECT / "README.md", package.folder / "README.md"):
         assert f"\n{SERVE}\n" in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize("option", ["--traffic=10", "--instance-count=2", "--instance-type=F2"])
+def test_what_v1_cannot_do_is_refused(package, option):
+    words = ["azureml-deploy", "--package", package.folder, "-n", "d", "--sdk", "v1", option]
+    done = CliRunner().invoke(main, [*map(str, words), "--dry-run"])
+    assert done.exit_code == 2 and f"{option.partition('=')[0]} is for --sdk v2" in done.output

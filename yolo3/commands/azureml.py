@@ -91,6 +91,8 @@ def azureml_deploy(model, package, name, subscription, resource_group, workspace
     """
     if bool(model) == bool(package):
         raise click.UsageError("Give one of --model and --package.")
+    if options["sdk"] == "v1":
+        _refuse_what_v1_has_not(options)
     from yolo3.deploy.package import export_package, read_package
 
     where = None
@@ -102,6 +104,14 @@ def azureml_deploy(model, package, name, subscription, resource_group, workspace
         else:
             exported = read_package(Path(package))
         _deploy(exported, where, name, **options)
+
+
+def _refuse_what_v1_has_not(options):
+    names = ("instance_type", "instance_count", "traffic")
+    for option in click.get_current_context().command.params:
+        if option.name in names and options[option.name] != option.default:
+            told = f"{option.opts[0]} is for --sdk v2: v1 deploys to a container instance."
+            raise click.UsageError(told)
 
 
 def _deploy(package, where, name, sdk, dry_run, **options):

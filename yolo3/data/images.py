@@ -20,6 +20,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 MAX_BYTES = 1 << 29  # of a file: what MAX_PIXELS take without compression, and more
 MAX_PIXELS = 100_000_000  # a decoded picture takes 4 bytes per pixel, a turned one twice that
+MAX_SCANS = 100  # of a JPEG: each goes over all pixels, of a few bytes; encoders write some ten
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF")
 BAR_GREY = 128
 BACKGROUND = (255, 255, 255)  # shows through transparency, as on a web page
@@ -52,8 +53,11 @@ def read_image(source: bytes | Path, at_least: int = 0) -> Image.Image:
     Raises ImageError, and nothing else, for whatever is not a whole picture of at most MAX_PIXELS.
     """
     with _explained():
-        with _opened(_bytes_of(source)) as image:
+        data = _bytes_of(source)
+        with _opened(data) as image:
             _check_size(image.size)
+            if image.format in ("JPEG", "MPO"):
+                _check_scans(data)
             if at_least:
                 image.draft(None, (at_least, at_least))
             image.load()
@@ -170,6 +174,12 @@ def _bytes_of(source: bytes | Path) -> bytes:
     if not data:
         raise ImageError("is empty (0 bytes)")
     return data
+
+
+def _check_scans(data: bytes) -> None:
+    count = data.count(b"\xff\xda")  # between the markers no 0xff stands before another byte than 0
+    if count > MAX_SCANS:
+        raise ImageError(f"has {count} scans, more than {MAX_SCANS}: save it again")
 
 
 @contextmanager

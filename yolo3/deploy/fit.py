@@ -17,7 +17,8 @@ def check_fit(script: Path, code: Path) -> None:
     """Hold a scoring script against the code folder that a model carries.
 
     It may import the standard library, MLflow, the inference server, and of this project what lies
-    in `code`, by names that are defined there. Raises MisfitError with the line that does not fit.
+    in `code`, and use of it names that are defined there. Raises MisfitError with the line that
+    does not fit.
     """
     for line, module, names in _imports(script):
         place = f"{script.name}:{line}"
@@ -26,6 +27,9 @@ def check_fit(script: Path, code: Path) -> None:
             raise MisfitError(f"{place}: imports a neighbour, and stands alone in an export")
         if root == _OWN:
             _check_own(place, module, names, code)
+            for name in names:
+                if file := _file_of(f"{module}.{name}", code):
+                    _check_uses(script, name, file)
         elif root not in sys.stdlib_module_names and root not in ("mlflow", SERVER):
             raise MisfitError(f"{place}: imports {module}, which the model's code does not carry")
 
@@ -41,6 +45,17 @@ def _check_own(place: str, module: str, names: Sequence[str], code: Path) -> Non
     for name in names:
         if name not in defined and _file_of(f"{module}.{name}", code) is None:
             raise MisfitError(f"{place}: imports {name} of {module}, which has none in the model")
+
+
+def _check_uses(script: Path, module: str, file: Path) -> None:
+    """Check what the script takes of a module of the model by the module's name: `module.name`."""
+    defined = _defined(file)
+    for node in ast.walk(ast.parse(script.read_text("utf-8"), script.name)):
+        match node:
+            case ast.Attribute(value=ast.Name(id=name)) if name == module:
+                if node.attr not in defined:
+                    place = f"{script.name}:{node.lineno}"
+                    raise MisfitError(f"{place}: takes {node.attr} of {module}, which has none")
 
 
 def _imports(script: Path) -> Iterator[tuple[int, str, list[str]]]:

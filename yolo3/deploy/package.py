@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from mlflow.models.model import MLMODEL_FILE_NAME
 from packaging.requirements import InvalidRequirement, Requirement
 
 from yolo3.data.images import read_image
@@ -95,6 +96,8 @@ def export_package(
         raise PackageError(f"{folder} is a file, expected a folder to write")
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise PackageError(f"{folder} exists and is not empty: name another, or say --force")
+    if (folder / MLMODEL_FILE_NAME).exists():
+        raise PackageError(f"{folder} is an MLflow model, name another folder to write")
     with tempfile.TemporaryDirectory() as temporary, model_folder(model) as place:
         load_detector(place)
         new = Path(temporary) / "package"
