@@ -1,6 +1,8 @@
 import io
 import json
+import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import mlflow.pyfunc
 import numpy as np
@@ -10,6 +12,8 @@ from detector_cases import as_text, file_bytes, make_photo
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
+from yolo3.data.images import read_image
+from yolo3.detector import pyfunc
 from yolo3.detector.load import load_detector
 from yolo3.detector.pyfunc import as_objects, picture_bytes
 
@@ -109,6 +113,29 @@ def odd_pictures():
         "a line": (file_bytes(Image.new("RGB", (20000, 20))), (20000, 20)),
         "turned": (file_bytes(photo, "JPEG", exif=turned), (40, 60)),
     }
+
+
+@pytest.mark.parametrize("size_wh, most", [((1001, 1000), 2), ((1000, 1000), 4)])
+def test_large_pictures_are_decoded_two_at_a_time(model, monkeypatch, size_wh, most):
+    readers, at_once = threading.Barrier(most), []
+    monkeypatch.setattr(pyfunc, "_LARGE", 1_000_000)
+    monkeypatch.setattr(pyfunc, "_DECODING", threading.BoundedSemaphore(4))
+    lock, reading = threading.Lock(), set()
+
+    def watched(data):
+        with lock:
+            reading.add(threading.get_ident())
+            at_once.append(len(reading))
+        readers.wait(timeout=30)  # as many as may come in meet here, or the test fails
+        with lock:
+            reading.remove(threading.get_ident())
+        return read_image(data)
+
+    monkeypatch.setattr(pyfunc, "read_image", watched)
+    data = file_bytes(Image.new("RGB", size_wh), "JPEG")
+    with ThreadPoolExecutor(4) as pool:
+        tables = list(pool.map(lambda _: predict(model, data), range(4)))
+    assert all(table.error[0] == "" for table in tables) and max(at_once) <= most
 
 
 def test_odd_pictures_get_an_answer(model):

@@ -20,8 +20,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from PIL import Image
 
-from yolo3.data.images import ImageError, read_image
+from yolo3.data.images import ImageError, image_size, read_image
 from yolo3.detector.ahead import ahead
+from yolo3.detector.cores import usable_cores
 from yolo3.detector.detector import Detector, Prepared
 from yolo3.detector.engines import EngineChoice, open_engine
 from yolo3.network.postprocess import Detections, Thresholds
@@ -36,7 +37,9 @@ MAX_REQUEST_ROWS = 1000
 
 _SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # what MLflow's server sets for its own process
 _WHITE_SPACE = string.whitespace.encode()
-_DECODING = threading.BoundedSemaphore(2)  # the largest picture takes some 800 MB while it is read
+_LARGE = 25_000_000  # pixels; up to it a picture takes some 200 MB while it is read, at most 800
+_DECODING = threading.BoundedSemaphore(usable_cores())
+_DECODING_LARGE = threading.BoundedSemaphore(2)
 
 
 def _load_pyfunc(path: str) -> "PictureModel":
@@ -140,7 +143,8 @@ class PictureModel:
         """Read and letterbox one picture, or say in words what is wrong with it."""
         try:
             data = picture_bytes(value)
-            with _DECODING:
+            width, height = image_size(data)
+            with _DECODING_LARGE if width * height > _LARGE else _DECODING:
                 return self.detector.prepare(read_image(data))
         except ImageError as error:
             return f"image {error}"
