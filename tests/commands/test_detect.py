@@ -135,6 +135,7 @@ def test_mistakes_are_told(model, folder, tmp_path):
         "no model at 'runs:/none/model'": ("runs:/none/model", folder),
         "no model at 'models:/none@best'": ("models:/none@best", folder),
         "no model at 'nowhere'": ("nowhere", folder),
+        f"expected a model of it: runs:/{'a1' * 16}/NAME": ("a1" * 16, folder),
         "is not an MLflow model": (folder, folder),
     }
     for message, (uri, source) in mistakes.items():

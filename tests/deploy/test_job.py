@@ -59,6 +59,11 @@ def test_the_environment_is_the_lock_and_what_tracks_in_the_workspace(tmp_path):
     }
 
 
+@pytest.mark.parametrize("weights", ["none", "yolov3-tiny", "runs:/abc/keras-yolo-model"])
+def test_weights_that_are_no_file_here_may_be_named(tmp_path, weights):
+    assert write_job(tmp_path / "job", {"weights_path": weights}, "cpu", "yolo", "").is_file()
+
+
 @pytest.mark.parametrize(
     ("parameters", "data", "reason"),
     [
@@ -69,6 +74,11 @@ def test_the_environment_is_the_lock_and_what_tracks_in_the_workspace(tmp_path):
         ("annotation_path=.", "", "would not be there"),
         ("annotation_path=/home/me/x.txt", "", "would not be there"),
         ("classes_path=voc/missing.txt", "azureml:toys:3", "would not be there"),
+        (
+            "weights_path=/home/me/mine.keras",
+            "",
+            "weights_path is /home/me/mine.keras, which would",
+        ),
     ],
 )
 def test_what_could_not_run_is_told_before(tmp_path, parameters, data, reason):

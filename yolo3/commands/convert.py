@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 import keras
-import mlflow.keras
 
 from yolo3.data.annotations import read_classes
-from yolo3.detector.load import load_detector
+from yolo3.detector.engines import NETWORK_FILE
+from yolo3.detector.load import DATA_FOLDER, model_folder
 from yolo3.detector.mlflow_model import save_detector
+from yolo3.detector.pyfunc import read_settings
 from yolo3.network.darknet.build import build_from_cfg
 from yolo3.network.darknet.cfg import cfg_text, read_cfg, spec_of
 from yolo3.network.darknet.graph import describe_network
@@ -21,6 +22,7 @@ from yolo3.network.darknet.weights import (
     write_darknet_weights,
 )
 from yolo3.network.keras2 import TINY_MASK
+from yolo3.network.keras_file import load_network
 from yolo3.network.spec import MASKS, NetworkSpec
 from yolo3.network.weights import fill
 from yolo3.tracking.download import OFFICIAL
@@ -104,8 +106,9 @@ def _with_trained_mask(spec: NetworkSpec, sha256: str) -> NetworkSpec:
 
 def _load(model: str) -> tuple[keras.Model, NetworkSpec]:
     """Load the bare network of a logged model, and its spec."""
-    spec = load_detector(model).spec  # tells what is no such model
-    return mlflow.keras.load_model(f"models:/{model}" if model.startswith("m-") else model), spec
+    with model_folder(model) as folder:
+        spec = read_settings(folder / DATA_FOLDER).spec
+        return load_network(folder / DATA_FOLDER / NETWORK_FILE), spec
 
 
 def _in_words(spec: NetworkSpec) -> str:

@@ -36,10 +36,10 @@ def export_model(model: str, kind: str, output: Path, pictures_path: Path, log: 
     check = check_export(kind, output, network, settings, pictures)
     files = [*files_of(kind, output), *write_check(check, output)]
     click.echo(f"{output}:\n\n{check.table()}")
-    if log:
-        click.echo(_log(files, kind, described.run_id))
     if not check.is_equal():
         raise ExportError(f"{output}: does not find what Keras finds, see the table")
+    if log:
+        click.echo(_log(files, kind, described.run_id))
     return check
 
 

@@ -19,6 +19,7 @@ from yolo3.deploy.azure import EXTRA, connect
 from yolo3.deploy.package import IMAGE_NAME, SCHEMAS
 from yolo3.deploy.sdk import DeployError, need, step
 from yolo3.deploy.workspace import Workspace
+from yolo3.tracking.download import OFFICIAL
 
 TRACKING_PIN = "azureml-mlflow==1.62.0.post6"
 JOB, CONDA, CODE = "job.yml", "conda.yaml", "code"
@@ -27,7 +28,8 @@ CODE_PARTS = (
     *("yolo3", "model_data", "voc"),
 )
 DATA = "{data}"  # in a parameter's value: the folder that is mounted
-_PATHS = ("annotation_path", "val_annotation_path", "classes_path", "anchors_path")
+_PATHS = ("annotation_path", "val_annotation_path", "classes_path", "anchors_path", "weights_path")
+_NO_FILE = re.compile(rf"none|{'|'.join(OFFICIAL)}|.*:/.*")  # what weights_path may be as well
 _OPTION = re.compile(r"--[a-z-]+ \{([a-z_]+)\}")
 
 
@@ -116,6 +118,8 @@ def _check_files(values: Mapping[str, str], data: str) -> None:
     for name, value in values.items():
         if DATA in value and not data:
             raise DeployError(f"{name} is {value}, and no data was given")
+        if name == "weights_path" and _NO_FILE.fullmatch(value):
+            continue
         if name in _PATHS and value and not value.startswith(f"{DATA}/"):
             travels = any(Path(value).is_relative_to(part) for part in CODE_PARTS)
             if not travels or not (PROJECT_DIR / value).is_file():

@@ -1,6 +1,7 @@
 """Load a logged detector by URI, with the engine that it was measured with."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from yolo3.detector.pyfunc import read_detector
 
 LOADER_MODULE = "yolo3.detector.pyfunc"
 DATA_FOLDER = "data"
+_RUN_ID = re.compile("[0-9a-f]{32}")
 
 
 class ModelError(ValueError):
@@ -53,6 +55,8 @@ def _download(uri: str, folder: str) -> Path:
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=folder))
     except Exception as error:  # each kind of store raises its own
+        if _RUN_ID.fullmatch(uri):
+            raise ModelError(f"{uri} is a run, expected a model of it: runs:/{uri}/NAME") from error
         raise ModelError(
             f"no model at {uri!r}: expected a folder or an MLflow model URI, runs:/RUN_ID/NAME as"
             f" a training prints it, or models:/NAME/VERSION ({error})"
