@@ -5,7 +5,8 @@ import math
 import keras
 import numpy as np
 
-from yolo3.network.spec import make_spec
+from yolo3.network.model import build_network
+from yolo3.network.spec import NetworkSpec, make_spec
 
 TINY_ANCHORS = ((5.0, 7.0), (9.0, 12.0), (14.0, 11.0), (22.0, 30.0), (31.0, 24.0), (50.0, 52.0))
 FULL_ANCHORS = (
@@ -17,6 +18,21 @@ OWN_SPECS = {  # of the fixtures `tiny` and `full`
     "tiny": make_spec(("hat", "bare"), TINY_ANCHORS, (96, 64)),
     "full": make_spec([f"class {number}" for number in range(80)], FULL_ANCHORS, (96, 64)),
 }
+
+USUAL_MASK = ((3, 4, 5), (0, 1, 2))
+PUBLISHED_MASK = ((3, 4, 5), (1, 2, 3))  # of Darknet's tiny cfg, whose first anchor has no owner
+
+
+def spec_of(classes=3, mask=USUAL_MASK):
+    names = tuple(f"class {number}" for number in range(classes))
+    return NetworkSpec(names, TINY_ANCHORS, mask, (64, 64))
+
+
+def network_of(seed, classes=3):
+    """Make a tiny network in which every weight is a number of its own."""
+    network = build_network(spec_of(classes))
+    randomise(network, seed)
+    return network
 
 
 def randomise(network, seed):

@@ -6,47 +6,19 @@ import keras
 import numpy as np
 import pytest
 from keras2_cases import in_darknets_order
-from network_cases import TINY_ANCHORS, randomise
+from network_cases import PUBLISHED_MASK, TINY_ANCHORS, USUAL_MASK, network_of, spec_of
 from numpy.testing import assert_array_equal
 
 from yolo3.network.formats import read_file
-from yolo3.network.model import build_network
-from yolo3.network.spec import NetworkSpec, make_spec
+from yolo3.network.spec import make_spec
 from yolo3.network.weights import WeightsError, fill, outputs_filled
 
 DARKNET = Path(__file__).parents[2] / ".." / "shared" / "data" / "darknet"
-PUBLISHED_MASK = ((3, 4, 5), (1, 2, 3))
-USUAL_MASK = ((3, 4, 5), (0, 1, 2))
-
-
-def spec_of(classes=3, mask=USUAL_MASK):
-    names = tuple(f"class {n}" for n in range(classes))
-    return NetworkSpec(names, TINY_ANCHORS, mask, (64, 64))
-
-
-def network_of(seed, classes=3):
-    network = build_network(spec_of(classes))
-    randomise(network, seed)
-    return network
 
 
 @pytest.fixture(scope="module")
 def source():
     return network_of(1)
-
-
-@pytest.fixture(scope="module")
-def other():
-    network = network_of(2)
-    return network, network.get_weights()
-
-
-@pytest.fixture
-def target(other):
-    """A network of other weights, which each test finds as they were."""
-    network, weights = other
-    network.set_weights(weights)
-    return network
 
 
 def assert_filled(target, source, names):

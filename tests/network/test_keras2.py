@@ -56,14 +56,6 @@ def other():
     return network, network.get_weights()
 
 
-@pytest.fixture
-def target(other):
-    """A network of other weights, which each test finds as they were."""
-    network, weights = other
-    network.set_weights(weights)
-    return network
-
-
 def load(network, path):
     weights = read_file(path, network)
     return weights, fill(network, weights.arrays, path.name)

@@ -4,7 +4,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from network_cases import TINY_ANCHORS, randomise
+from network_cases import TINY_ANCHORS, network_of
 from numpy.testing import assert_allclose, assert_array_equal
 
 from yolo3.network.model import build_network, output_layers
@@ -23,13 +23,6 @@ SPEC = make_spec(("hat", "helmet", "bare"), TINY_ANCHORS, (64, 64))
 OUTPUTS = ("output_32", "output_16")
 
 
-def network_of(class_count=3, seed=1):
-    spec = make_spec([f"class {n}" for n in range(class_count)], TINY_ANCHORS, (64, 64))
-    network = build_network(spec)
-    randomise(network, seed)
-    return network
-
-
 def arrays_of(network):
     return {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
 
@@ -42,26 +35,12 @@ def assert_same(found, expected, names):
 
 @pytest.fixture(scope="module")
 def source():
-    return network_of(seed=1)
+    return network_of(1)
 
 
 @pytest.fixture(scope="module")
 def body(source, tmp_path_factory):
     return save_body(source, SPEC, tmp_path_factory.mktemp("body") / "deep" / "body.keras")
-
-
-@pytest.fixture(scope="module")
-def other():
-    network = network_of(seed=2)
-    return network, network.get_weights()
-
-
-@pytest.fixture
-def target(other):
-    """A network of other weights, which each test finds as they were."""
-    network, weights = other
-    network.set_weights(weights)
-    return network
 
 
 def test_whole_network_goes_out_and_in(source, target, tmp_path):
@@ -117,7 +96,7 @@ def test_report_can_be_read(target, source):
 
 
 def test_other_classes_leave_the_outputs_and_fill_the_rest(source):
-    target = network_of(class_count=5, seed=2)
+    target = network_of(2, classes=5)
     before = arrays_of(target)
     report = fill(target, arrays_of(source), "three classes")
     assert [str(layer) for layer in report.skipped] == [

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from job_cases import run_training, tiny_options
 from keras2_cases import write_keras_2
-from network_cases import TINY_ANCHORS, randomise
+from network_cases import PUBLISHED_MASK, USUAL_MASK, network_of, spec_of
 
 from yolo3.detector.load import load_detector
 from yolo3.detector.mlflow_model import log_detector
@@ -19,19 +19,6 @@ from yolo3.tracking.download import DownloadError, Official
 from yolo3.tracking.job import FINAL_MODEL
 from yolo3.tracking.run import LOCK
 from yolo3.tracking.weights import start_from
-
-USUAL_MASK = ((3, 4, 5), (0, 1, 2))
-PUBLISHED_MASK = ((3, 4, 5), (1, 2, 3))
-
-
-def spec_of(classes=3, mask=USUAL_MASK):
-    return NetworkSpec(tuple(f"class {n}" for n in range(classes)), TINY_ANCHORS, mask, (64, 64))
-
-
-def network_of(seed, classes=3):
-    network = build_network(spec_of(classes))
-    randomise(network, seed)
-    return network
 
 
 @pytest.fixture(scope="module")
