@@ -36,6 +36,20 @@ def problems_of(tmp_path, text):
     return caught.value.problems
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("<annotation>\n<filename>a.png</filename>", "is VOC XML, expected an annotation list: "),
+        ('<?xml version="1.0"?><annotation/>', "annotations --voc FOLDER` makes one"),
+        ("{\n'images': []}", "is JSON, expected an annotation list: "),
+        ('[{"a": 1},\n{"b": 2}]', "annotations --coco FILE` makes one"),
+    ],
+)
+def test_labels_of_another_format_are_told_once(tmp_path, text, told):
+    (problem,) = problems_of(tmp_path, text)
+    assert problem.startswith("voc/list.txt: is ") and told in problem
+
+
 def test_a_line_gives_a_picture(tmp_path):
     path = save_picture(tmp_path / "voc" / "a.png")
     pictures, findings = read(tmp_path, "a.png 10,20,30.5,40.25,2 1e1,0,20,5,0\n")

@@ -315,6 +315,17 @@ def test_two_pictures_that_may_both_be_meant_stop(tmp_path):
     ]
 
 
+def test_the_folder_of_the_xml_alone_is_told_once(tmp_path):
+    for stem in ("a", "b"):
+        save_picture(tmp_path / "JPEGImages" / f"{stem}.jpg")
+        save_xml(tmp_path, stem, thing())
+    (problem,) = problems_of(tmp_path / "Annotations")
+    assert problem.endswith(f"expected the folder around it and {tmp_path / 'JPEGImages'}")
+    save_picture(tmp_path / "Annotations" / "a.jpg")
+    save_picture(tmp_path / "Annotations" / "b.jpg")
+    assert len(read_voc(tmp_path / "Annotations")[0]) == 2
+
+
 def test_folders_without_annotations_stop(tmp_path):
     with pytest.raises(DataError, match="has no XML files, expected Annotations"):
         read_voc(tmp_path)

@@ -50,17 +50,31 @@ def read_annotations(
     folders = list(dict.fromkeys(Path(os.path.abspath(f)) for f in (path.parent, project_dir)))
     problems = Problems()
     entries = []
-    listed = False
-    for number, line in _lines_of(path, "annotation list"):
-        listed = True
+    lines = _lines_of(path, "annotation list")
+    if not lines:
+        raise DataError(f"{shown}: lists no pictures, expected lines of `path {BOX_FORM} …`")
+    _refuse_other_formats(lines[0][1], shown)
+    for number, line in lines:
         try:
             entries.append(_entry(line, f"{shown}:{number}", number, len(class_names), folders))
         except DataError as error:
             for text in error.problems:
                 problems.add(number, f"{shown}:{number}: {text}")
-    if not listed:
-        raise DataError(f"{shown}: lists no pictures, expected lines of `path {BOX_FORM} …`")
     return check_entries(entries, problems)
+
+
+def _refuse_other_formats(first: str, shown: str) -> None:
+    """Raise DataError, once instead of for each line, for what no list begins with."""
+    if first.startswith(("<?xml", "<annotation")):
+        kind, option = "VOC XML", "--voc FOLDER"
+    elif first in ("{", "[") or first.startswith(('{"', "[{")):
+        kind, option = "JSON", "--coco FILE"
+    else:
+        return
+    raise DataError(
+        f"{shown}: is {kind}, expected an annotation list: `python -m yolo3 annotations {option}`"
+        " makes one"
+    )
 
 
 def write_annotations(

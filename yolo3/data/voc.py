@@ -65,6 +65,11 @@ def read_voc(
     outside the folder. Raises DataError with all problems at once, each with its file.
     """
     data = DataFolder(folder)
+    pictures = folder.absolute().parent / "JPEGImages"
+    if folder.name == "Annotations" and pictures.is_dir() and not data.pictures_below(folder):
+        raise DataError(
+            f"{folder}: holds no pictures, expected the folder around it and {pictures}"
+        )
     seeker = _Seeker(data)
     problems = Problems()
     annotations = []
