@@ -6,6 +6,7 @@ all of these -> `tracking.job`, which trains the two stages
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -139,17 +140,22 @@ def _train(settings, past: Past | None):
     if settings.fine_tune_epochs:  # the first stage takes less, and might end an hour later
         foresee_memory("finetune", network, planned, (), data.train, settings.batch_size)
     record.check_writable(Path(settings.log_dir), "log_dir")
-    with stop_on_signals() as asked_to_stop, record.open_run(past.run_id if past else "") as run:
+    with ExitStack() as held:
+        asked_to_stop = held.enter_context(stop_on_signals())
+        if past:  # before its run is entered, which would end with this process, not with its own
+            held.enter_context(alone_in(Path(settings.log_dir) / past.run_id))
+        run = held.enter_context(record.open_run(past.run_id if past else ""))
         folder = Path(settings.log_dir) / run.info.run_id
+        if not past:
+            held.enter_context(alone_in(folder))
         job = Job(settings, data, network, folder, run.info.run_id, asked_to_stop)
-        with alone_in(folder):
-            if standing:
-                job.go_on(standing)
-            else:
-                job.begin(start.spec, frozen_layers(network, settings.freeze, start.filled))
-                _record_start(settings, start, data, checkup, folder, job.journal)
-            metrics = job.run()
-            remove_checkpoints(folder / FILE)
+        if standing:
+            job.go_on(standing)
+        else:
+            job.begin(start.spec, frozen_layers(network, settings.freeze, start.filled))
+            _record_start(settings, start, data, checkup, folder, job.journal)
+        metrics = job.run()
+        remove_checkpoints(folder / FILE)
         print(_closing(run.info.run_id))
         return Outcome(run.info.run_id, metrics)
 
