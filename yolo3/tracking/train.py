@@ -24,6 +24,7 @@ from yolo3.tracking.check import log_check
 from yolo3.tracking.dataset import boxes_per_class, log_pictures, picture_line
 from yolo3.tracking.job import FINAL_MODEL, Job
 from yolo3.tracking.journal import Journal
+from yolo3.tracking.registry import check_name
 from yolo3.tracking.resume import Past, alone_in, look_back, remove_checkpoints
 from yolo3.tracking.secrets import refuse_secrets
 from yolo3.tracking.weights import Start, start_from
@@ -107,6 +108,8 @@ def train_and_evaluate(settings: Settings) -> Outcome:
 
     Raises DataError, WeightsError, MemoryNeeded or ValueError, before the run is opened, for what
     the user must mend, and Interrupted where the training was asked to end.
+    if settings.registered_model_name:
+        check_name(settings.registered_model_name)
     """
     refuse_secrets(vars(settings), allowed=("weights_path",))
     return _train(replace(settings, precision=choose_precision(settings.precision)), None)
