@@ -364,6 +364,7 @@ def test_mistakes_are_told_before_a_run_is_opened(scenes, base, tracking, tmp_pa
             "weights_path": base,
             "input_size": 32,
         "registered_model_name is 'team/figures'": {"registered_model_name": "team/figures"},
+        "registered_model_name is 'team/figures'": {"registered_model_name": "team/figures"},
         },
     }
     for message, changes in mistakes.items():

@@ -153,7 +153,12 @@ def sample(count, output, seed, theme):
 )
 @click.option("--anchors-path", default="model_data/yolo_tiny_anchors.txt", help="In pixels.")
 @click.option("--log-dir", default="logs/pretrain", help="Checkpoints and TensorBoard, by run id.")
-@click.option("--seed", default=1, type=click.IntRange(0), help="Where every random draw begins.")
+@click.option(
+    "--seed",
+    default=1,
+    type=click.IntRange(0, 2**32 - 1),  # as train.py has it
+    help="Where every random draw begins.",
+)
 @click.option(
     "--precision",
     default="mixed_bfloat16",
