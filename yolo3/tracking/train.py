@@ -13,7 +13,7 @@ from pathlib import Path
 import mlflow
 
 from yolo3.checks.checkup import Checkup, check_up
-from yolo3.data.annotations import Picture, read_annotations, read_classes
+from yolo3.data.annotations import Picture, read_classes, read_lists
 from yolo3.data.pictures import Findings, pictures_digest
 from yolo3.data.splits import check_apart, split_pictures
 from yolo3.network.model import build_network
@@ -82,17 +82,15 @@ class Data:
 def read_data(settings: Settings) -> Data:
     """Read, check and divide the pictures; DataError tells all that is wrong at once."""
     class_names = read_classes(record.find_file(settings.classes_path))
-    pictures, findings = _read_list(settings.annotation_path, class_names)
-    if settings.val_annotation_path:
-        val, val_findings = _read_list(settings.val_annotation_path, class_names)
+    given = [settings.annotation_path, *filter(None, [settings.val_annotation_path])]
+    lists = read_lists(list(map(record.find_file, given)), class_names, record.PROJECT_DIR)
+    (pictures, findings), *others = lists
+    if others:
+        [(val, val_findings)] = others
         shared = check_apart(pictures, val)
         return Data(pictures, val, class_names, findings + val_findings + shared)
     train, val = split_pictures(pictures, settings.val_split, settings.seed)
     return Data(train, val, class_names, findings)
-
-
-def _read_list(path, class_names):
-    return read_annotations(record.find_file(path), class_names, record.PROJECT_DIR)
 
 
 @dataclass(frozen=True)
@@ -108,10 +106,10 @@ def train_and_evaluate(settings: Settings) -> Outcome:
 
     Raises DataError, WeightsError, MemoryNeeded or ValueError, before the run is opened, for what
     the user must mend, and Interrupted where the training was asked to end.
-    if settings.registered_model_name:
-        check_name(settings.registered_model_name)
     """
     refuse_secrets(vars(settings), allowed=("weights_path",))
+    if settings.registered_model_name:
+        check_name(settings.registered_model_name)
     return _train(replace(settings, precision=choose_precision(settings.precision)), None)
 
 
