@@ -50,7 +50,12 @@ from yolo3.commands.errors import explain_errors
 @click.option(
     "--val-annotation-path", default="", help="List to validate on, instead of --val-split."
 )
-@click.option("--seed", default=1, type=click.IntRange(0), help="Where every random draw begins.")
+@click.option(
+    "--seed",
+    default=1,
+    type=click.IntRange(0, 2**32 - 1),  # NumPy's global generator, which Keras seeds, takes no more
+    help="Where every random draw begins.",
+)
 @click.option(
     "--freeze",
     default="body",

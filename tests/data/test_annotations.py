@@ -11,6 +11,7 @@ from yolo3.data.annotations import (
     Picture,
     read_annotations,
     read_classes,
+    read_lists,
     write_annotations,
 )
 
@@ -224,6 +225,16 @@ def test_all_problems_are_told_at_once_in_order_the_first_twenty_and_a_count(tmp
     assert told[-1] == "… and 13 more"
     assert len(told) == 1 + 20 + 1
     assert len(caught.value.problems) == 33
+
+
+def test_problems_of_two_lists_are_told_together(tmp_path):
+    paths = [tmp_path / "train.txt", tmp_path / "val.txt"]
+    paths[0].write_text("none.jpg 1,2,3\n")
+    paths[1].write_text("none.jpg 1,2,3,4,9\n")
+    with pytest.raises(DataError) as caught:
+        read_lists(paths, CLASSES, tmp_path)
+    places = [problem.split(" ")[0] for problem in caught.value.problems]
+    assert places == ["train.txt:1:", "train.txt:1:", "val.txt:1:", "val.txt:1:"]
 
 
 def test_what_continues_is_counted_and_told(tmp_path):

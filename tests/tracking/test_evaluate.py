@@ -42,6 +42,7 @@ def test_mistakes_are_told_and_open_no_run(model, scenes, tracking, tmp_path):
     (tmp_path / "empty").mkdir()
     mistakes = {
         "expected helmet, hat, bare": ("--classes-path", tmp_path / "classes.txt"),
+        "output: ": ("--output", tmp_path / "classes.txt"),
         "the annotation list does not exist": ("--annotation-path", "nowhere.txt"),
         "is not an MLflow model": ("--model", tmp_path / "empty"),
         "no model at 'runs:/none/model'": ("--model", "runs:/none/model"),

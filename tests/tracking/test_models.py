@@ -55,6 +55,14 @@ def test_a_model_that_was_killed_before_it_was_registered_is_registered(client):
     assert version.source == f"models:/{model.model_id}"
 
 
+@pytest.mark.parametrize("name", ["Bob's figures", 'the "figures"'])
+def test_a_model_is_registered_once_under_a_name_with_quotes(client, name):
+    for _ in range(2):
+        log_once("detector", "aa", name, log, save)
+    [version] = client.search_model_versions()
+    assert version.name == name
+
+
 @pytest.mark.parametrize("left", ["half", "of other weights"])
 def test_what_an_earlier_process_left_is_replaced(client, left):
     log({WEIGHTS_TAG: "aa" if left == "half" else "bb"}, whole=left != "half")

@@ -42,8 +42,10 @@ def test_a_base_is_rendered_trained_and_written(base, tracking, tmp_path):
         "batch_size": 4,
         "log_dir": tmp_path / "logs",
     }
+    (tmp_path / "scenes" / "train-12-1.part" / "JPEGImages").mkdir(parents=True)  # was killed
     done = CliRunner().invoke(main, ["pretrain", *as_arguments(options)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
+    assert sorted(f.name for f in options["data"].iterdir()) == ["train-12-1", "val-4-1000001"]
     story = check_base(options["output"])
     assert story["earlier"] == {"file": "base.keras"}
     assert story["settings"]["count"] == 12 and len(story["history"]) == 1
@@ -56,6 +58,20 @@ def test_a_base_is_rendered_trained_and_written(base, tracking, tmp_path):
     files = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert {"base.keras", "base.json", "parameters.json", "requirements.txt"} <= files
     assert [folder.name for folder in (tmp_path / "logs").iterdir()] == [run.info.run_id]
+
+
+def test_places_that_take_no_file_are_told_before_anything_is_rendered(tracking, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    mistakes = {
+        "expected a file whose name ends with .keras": {"output": tmp_path / "base.h5"},
+        "output: ": {"output": tmp_path / "file" / "base.keras"},
+        "log_dir: ": {"output": tmp_path / "base.keras", "log_dir": tmp_path / "file" / "logs"},
+    }
+    for message, options in mistakes.items():
+        given = as_arguments({"data": tmp_path / "scenes"} | options)
+        done = CliRunner().invoke(main, ["pretrain", *given], catch_exceptions=False)
+        assert done.exit_code == 1 and message in done.output, done.output
+    assert not (tmp_path / "scenes").exists() and not mlflow.MlflowClient().search_runs(["0"])
 
 
 def test_the_shipped_base_fits_and_is_of_other_classes():

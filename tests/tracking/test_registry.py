@@ -4,9 +4,10 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_REGISTRY_URI
+from mlflow.exceptions import MlflowException
 
 from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
-from yolo3.tracking.registry import Registry, RegistryError, Version
+from yolo3.tracking.registry import Registry, RegistryError, Version, check_name
 
 
 def register(name, count=1):
@@ -43,6 +44,18 @@ def test_a_version_is_found_by_number_alias_and_uri(registry):
         found = registry.find(text)
         assert found == Version("my detector", number, None, "file:///nowhere")
         assert found.uri == f"models:/my detector/{number}"
+
+
+def test_names_that_mlflow_would_refuse_after_the_training_are_refused(tracking):
+    client = MlflowClient()
+    for name in ("team/detector", "a:b", " ", ".", "..", "..x"):
+        with pytest.raises(RegistryError, match="registered_model_name is"):
+            check_name(name)
+        with pytest.raises(MlflowException):
+            client.create_registered_model(name)
+    for name in ("my detector", "it's", "main.vision.detector", "x" * 100):
+        check_name(name)
+        client.create_registered_model(name)
 
 
 def test_a_missing_version_is_told(registry):

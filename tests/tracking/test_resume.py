@@ -12,6 +12,7 @@ import pytest
 from job_cases import PROJECT, Trained, as_arguments, fail_training, run_training, tiny_options
 from server_cases import TrackingServer, environment
 
+import train
 from yolo3.tracking import outage
 from yolo3.tracking import train as job
 from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
@@ -172,3 +173,17 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
         pass
     with job.alone_in(tmp_path / "run"):  # it is free again
         pass
+
+
+def test_a_run_that_is_being_trained_is_not_ended_by_who_would_resume_it(
+    scenes, tracking, tmp_path
+):
+    options = tiny_options(scenes, tmp_path / "logs")
+    given = train.main.make_context("train.py", as_arguments(options)).params
+    given.pop("resume")
+    client = mlflow.MlflowClient()
+    run_id = client.create_run("0").info.run_id
+    client.log_dict(run_id, given, "parameters.json")
+    with job.alone_in(tmp_path / "logs" / run_id):
+        assert "another process is training this run" in fail_training({"resume": run_id})
+    assert client.get_run(run_id).info.status == "RUNNING"

@@ -3,8 +3,13 @@ import random
 import mlflow
 import pytest
 from job_cases import PROJECT
+from mlflow.tracking.fluent import run_id_to_system_metrics_monitor
 
+from yolo3.tracking import outage
 from yolo3.tracking import run as record
+from yolo3.training.interrupt import Interrupted
+
+NOBODY = "http://127.0.0.1:9"  # nothing listens there
 
 
 def test_files_are_sought_here_and_then_in_the_project(tmp_path, monkeypatch):
@@ -39,6 +44,24 @@ def test_a_run_that_fails_says_so(tracking):
     with pytest.raises(RuntimeError), record.open_run() as run:
         raise RuntimeError("out of memory")
     assert mlflow.get_run(run.info.run_id).info.status == "FAILED"
+
+
+def test_the_end_is_told_again_until_the_server_has_it(tracking, monkeypatch):
+    monkeypatch.setattr(outage.time, "sleep", lambda _: mlflow.set_tracking_uri(tracking))
+    with record.open_run() as run:
+        mlflow.set_tracking_uri(NOBODY)
+    assert mlflow.get_run(run.info.run_id).info.status == "FINISHED"
+    assert mlflow.active_run() is None
+
+
+def test_an_interruption_stays_in_sight_though_the_server_is_away(tracking, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(Interrupted, match="two epochs done"), record.open_run() as run:
+        mlflow.set_tracking_uri(NOBODY)
+        raise Interrupted("two epochs done")
+    run_id_to_system_metrics_monitor.pop(run.info.run_id).finish()
+    assert "status could not be set to KILLED" in capsys.readouterr().out
+    assert mlflow.active_run() is None
 
 
 def test_runs_of_one_seed_have_their_own_names_and_draw_the_same_numbers(tracking):

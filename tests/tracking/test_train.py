@@ -358,6 +358,10 @@ def test_mistakes_are_told_before_a_run_is_opened(scenes, base, tracking, tmp_pa
     mistakes = {
         "3 problems in the data": {"annotation_path": bad},
         f"{bad}:1: box 1 has 3 numbers, expected 5": {"annotation_path": bad},
+        "4 problems in the data": {
+            "annotation_path": bad,
+            "val_annotation_path": tmp_path / "list.txt",
+        },
         "list.txt: lists no pictures": {"annotation_path": tmp_path / "list.txt"},
         "does not exist": {"annotation_path": "nowhere.txt"},
         "is a training picture too": {"val_annotation_path": scenes.train},
@@ -369,6 +373,7 @@ def test_mistakes_are_told_before_a_run_is_opened(scenes, base, tracking, tmp_pa
         "must be a multiple of 32, got '100'": {"input_size": "100"},
         "must be a number or WxH, got 'big'": {"input_size": "big"},
         "finetune needs about": {"batch_size": 10**7},
+        "registered_model_name is 'team/figures'": {"registered_model_name": "team/figures"},
         "does not fit this network (yolov3)": {
             "anchors_path": "model_data/yolo_anchors.txt",
             "weights_path": base,
@@ -392,6 +397,7 @@ def test_mistakes_are_told_before_a_run_is_opened(scenes, base, tracking, tmp_pa
         ("frozen_epochs", -1),
         ("initial_lr", 0),
         ("seed", -1),
+        ("seed", 2**32),
         ("freeze", "everything"),
         ("precision", "float8"),
     ],

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import shutil
 from functools import partial
 
@@ -183,6 +185,20 @@ def test_a_folder_that_takes_nothing_is_told_and_the_stage_computes_anew(
     seen = seen_of(pictures)
     assert see_features(seen, STAGE, tmp_path / "features", ROOM) is seen
     assert "computed anew" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_told_and_the_stage_computes_anew(pictures, tmp_path, capsys, monkeypatch):
+    """Written to a mapped file without room, a byte ends the process: SIGBUS."""
+    seen = seen_of(pictures)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(features.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    assert see_features(seen, STAGE, tmp_path / "features", ROOM) is seen
+    told = capsys.readouterr().out
+    assert os.strerror(errno.ENOSPC) in told and "computed anew" in told
+    monkeypatch.undo()
+    assert see_features(seen, STAGE, tmp_path / "features", ROOM) is not seen
+    monkeypatch.setattr(features.shutil, "disk_usage", lambda _: usage._replace(free=0))
+    assert see_features(seen, STAGE, tmp_path / "features", ROOM) is not seen  # all is there
 
 
 def test_large_numbers_stay_finite(pictures, tmp_path):

@@ -10,7 +10,7 @@ from yolo3.checks.fix import fix
 from yolo3.checks.report import verdict, write_check_report
 from yolo3.commands.errors import explain_errors
 from yolo3.commands.files import keep_apart
-from yolo3.data.annotations import read_annotations, read_classes, write_annotations
+from yolo3.data.annotations import read_classes, read_lists, write_annotations
 from yolo3.data.pictures import Picture
 from yolo3.data.project import PROJECT_DIR, find_file
 from yolo3.data.splits import check_apart, split_pictures
@@ -53,10 +53,11 @@ def _check(
     keep_apart([output, fixed_path], sources)
     anchors_wh, input_wh = read_anchors(find_file(anchors_path)), parse_input_size(input_size)
     class_names = read_classes(find_file(classes_path))
-    pictures, _ = read_annotations(find_file(annotation_path), class_names, PROJECT_DIR)
-    if val_annotation_path:
-        train = pictures
-        val, _ = read_annotations(find_file(val_annotation_path), class_names, PROJECT_DIR)
+    given = [annotation_path, *filter(None, [val_annotation_path])]
+    lists = read_lists(list(map(find_file, given)), class_names, PROJECT_DIR)
+    (pictures, _), *others = lists
+    if others:
+        train, [(val, _)] = pictures, others
         check_apart(train, val)
     else:
         train, val = split_pictures(pictures, val_split, seed)

@@ -182,7 +182,12 @@ def sample(count, output, seed, theme):
     default="logs/pretrain",
     help="Folder for checkpoints and TensorBoard, one folder per run.",
 )
-@click.option("--seed", default=1, type=click.IntRange(0), help="Where every random draw begins.")
+@click.option(
+    "--seed",
+    default=1,
+    type=click.IntRange(0, 2**32 - 1),  # as train.py has it
+    help="Where every random draw begins.",
+)
 @click.option(
     "--precision",
     default="mixed_bfloat16",

@@ -63,6 +63,21 @@ def read_annotations(
     return check_entries(entries, problems)
 
 
+def read_lists(
+    paths: Sequence[Path], class_names: Sequence[str], project_dir: Path
+) -> list[tuple[list[Picture], Findings]]:
+    """Read each list as `read_annotations` does; DataError tells the problems of all of them."""
+    read, problems = [], []
+    for path in paths:
+        try:
+            read.append(read_annotations(path, class_names, project_dir))
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(*problems)
+    return read
+
+
 def _refuse_other_formats(first: str, shown: str) -> None:
     """Raise DataError, once instead of for each line, for what no list begins with."""
     if first.startswith(("<?xml", "<annotation")):

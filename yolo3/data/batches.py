@@ -7,10 +7,9 @@ import keras
 import numpy as np
 from PIL import Image
 
-from yolo3.data.annotations import Picture
 from yolo3.data.augmentation import Augmentation, Sample, augment
-from yolo3.data.images import ImageError, letterbox, place, read_image
-from yolo3.data.pictures import DataError
+from yolo3.data.images import letterbox, place
+from yolo3.data.pictures import DataError, Picture, read_again
 
 CACHE_BYTES = 1 << 30
 QUEUE = 4  # batches that wait for the step
@@ -115,7 +114,7 @@ class Batches(keras.utils.PyDataset):
     def _sample(self, number, epoch, position):
         if not self.augmentation:
             picture = self.pictures[number]
-            pixels, box = letterbox(_read(picture), self.input_wh)
+            pixels, box = letterbox(read_again(picture), self.input_wh)
             return pixels, box.to_network(picture.boxes_xyxy), picture.class_ids
         rng = np.random.default_rng([self.seed, epoch, position])
 
@@ -139,17 +138,6 @@ class Batches(keras.utils.PyDataset):
         return max(1, most * (self.augmentation.sources if self.augmentation else 1))
 
 
-def _read(picture: Picture, at_least: int = 0) -> Image.Image:
-    """Read a picture that was read and checked before; DataError if that no longer works."""
-    try:
-        return read_image(picture.path, at_least)
-    except ImageError as error:
-        raise DataError(
-            f"{picture.source}: picture {picture.path} was readable when it was checked, and now "
-            f"it {error}; put it back"
-        ) from error
-
-
 class _PictureCache:
     """Keep pictures as they are scaled for the network, up to a number of bytes."""
 
@@ -166,7 +154,7 @@ class _PictureCache:
             return kept
         box = place(picture.size_wh, self._input_wh)
         width, height = box.resized_wh
-        image = _read(picture, at_least=max(width, height))
+        image = read_again(picture, at_least=max(width, height))
         sample = Sample(
             image.resize((width, height), resample=Image.Resampling.BILINEAR),
             picture.boxes_xyxy * np.tile(np.float32(box.scale_xy), 2),

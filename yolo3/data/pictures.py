@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from yolo3.data.images import ImageError, Stored, read_image, read_picture_bytes, stored_as
@@ -159,6 +160,20 @@ def check_entries(entries: Sequence[Entry], problems: Problems) -> tuple[list[Pi
         found += [(changed.kind, changed.message) for changed in pictures[-1].changed]
     problems.raise_if_any()
     return pictures, Findings(tuple(found + _duplicates(pictures)))
+
+
+def read_again(picture: Picture, at_least: int = 0) -> Image.Image:
+    """Read a picture that was read and checked before; DataError if that no longer works.
+
+    at_least: see `read_image`.
+    """
+    try:
+        return read_image(picture.path, at_least)
+    except ImageError as error:
+        raise DataError(
+            f"{picture.source}: picture {picture.path} was readable when it was checked, and now "
+            f"it {error}; put it back"
+        ) from error
 
 
 def _find_repeated_paths(entries: Sequence[Entry], problems: Problems) -> None:

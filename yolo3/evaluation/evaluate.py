@@ -8,8 +8,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from yolo3.data.annotations import Picture
-from yolo3.data.images import read_image
+from yolo3.data.pictures import Picture, read_again
 from yolo3.detector.ahead import ahead
 from yolo3.evaluation.ap import AveragePrecision, average_precision
 from yolo3.evaluation.curves import ThresholdCurves, threshold_curves
@@ -203,24 +202,16 @@ def evaluate(
 
     `detect` takes RGB pictures, which are read ahead of it, and returns their detections in pixels
     of each picture, with a score threshold low enough (0.001) for the whole precision-recall curve.
-    Raises ImageError for a picture that cannot be read, ValueError where `detect` skips a picture.
+    Raises DataError for a picture that cannot be read any more, ValueError where `detect` skips
+    one.
     """
-    images = ahead(_read, pictures)
+    images = ahead(read_again, pictures)
     found = detect(
         tqdm(images, "evaluate", total=len(pictures), unit="picture", disable=not progress)
     )
     if len(found) != len(pictures):
         raise ValueError(f"expected detections of {len(pictures)} pictures, got {len(found)}")
     return Evaluation(tuple(class_names), tuple(pictures), tuple(found))
-
-
-def _read(picture: Picture) -> Image.Image:
-    """Read one picture; an error says where it is listed."""
-    try:
-        return read_image(picture.path)
-    except ValueError as error:
-        error.add_note(f"{picture.source}: {picture.path}")
-        raise
 
 
 def _number_or_none(value: float) -> float | None:

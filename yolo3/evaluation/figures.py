@@ -158,9 +158,9 @@ def class_ap50(average: AveragePrecision, class_names: Sequence[str]) -> Figure:
 def training_curves(history: Sequence[dict[str, float]], stage_boundary: int | None) -> Figure:
     """Draw loss, validation AP50 and learning rate over the epochs of both stages.
 
-    `history` holds one dict per epoch with any of `loss`, `val_loss`, `val_AP50` and `lr`, and
-    perhaps `epoch` (else they count from 1). The first `stage_boundary` epochs were the frozen
-    stage; None where there was none.
+    `history` holds one dict per epoch with any of `loss`, `val_loss`, `val_AP50` and
+    `learning_rate`, and perhaps `epoch` (else they count from 1). The first `stage_boundary` epochs
+    were the frozen stage; None where there was none.
     """
     figure = Figure(figsize=(8.0, 7.6), layout="constrained")
     FigureCanvasAgg(figure)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from yolo3.data.images import read_image
+from yolo3.data.pictures import read_again
 from yolo3.detector.drawing import draw_comparison, drawable
 from yolo3.evaluation.evaluate import Evaluation
 from yolo3.evaluation.names import plain_name
@@ -49,7 +49,7 @@ def write_gallery(
 def annotated_picture(evaluation: Evaluation, index: int, fit_wh: tuple[int, int]) -> Image.Image:
     """Return one picture with its true and found boxes, as large as fits."""
     picture, found = evaluation.pictures[index], evaluation.outcomes[index].detections
-    original = read_image(picture.path)
+    original = read_again(picture)
     scale = min(fit_wh[0] / original.width, fit_wh[1] / original.height, MOST_ENLARGED)
     shown = original.resize([max(1, round(side * scale)) for side in original.size])
     scale_xyxy = np.tile(np.array(shown.size) / np.array(original.size), 2)

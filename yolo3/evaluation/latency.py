@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yolo3.data.annotations import Picture
-from yolo3.data.images import read_image
+from yolo3.data.pictures import Picture, read_again
 from yolo3.evaluation.evaluate import Detect
 
 MOST_PICTURES = 32
@@ -26,7 +25,7 @@ def latency(
     chosen = np.unique(np.linspace(0, len(pictures) - 1, MOST_PICTURES).round().astype(int))
     columns = []
     for number, index in enumerate(chosen):
-        image = read_image(pictures[index].path)
+        image = read_again(pictures[index])
         for detect in detects if number == 0 else ():
             for _ in range(_WARM_UP):
                 detect([image])

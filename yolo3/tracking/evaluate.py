@@ -32,16 +32,18 @@ def evaluate_model(
         record.find_file(annotation_path), class_names, record.PROJECT_DIR
     )
     print("\n".join(findings.lines()), end="\n" if findings.found else "")
-    evaluation = evaluate_detector(detector, pictures, progress=True)
     if output:
-        write_report(evaluation, Path(output))
+        record.check_writable(Path(output), "output")
     with record.open_run():
         record.log_params({"model": model, "annotation_path": annotation_path})
         log_pictures(pictures, class_names, record.find_file(annotation_path), "evaluation")
+        mlflow.log_metrics({f"data_{kind}": n for kind, n in findings.counts.items()})
+        evaluation = evaluate_detector(detector, pictures, progress=True)
         numbers = evaluation.metrics()
         mlflow.log_metrics(numbers, step=0)
         record.log_report(evaluation, "evaluation")
-        mlflow.log_metrics({f"data_{kind}": n for kind, n in findings.counts.items()})
+    if output:
+        write_report(evaluation, Path(output))
     for name, value in numbers.items():
         print(f"{name:24} {value:.4f}")
     return numbers

@@ -16,7 +16,7 @@ from mlflow.models import Model
 
 from yolo3.data.augmentation import Augmentation
 from yolo3.data.batches import Batches
-from yolo3.data.images import read_image
+from yolo3.data.pictures import read_again
 from yolo3.detector.detector import Detector
 from yolo3.detector.engines import KERAS, build_engine, choose_engine
 from yolo3.detector.keras_engine import KerasEngine
@@ -181,7 +181,7 @@ class Job:
     def _parity(self, network, detector) -> Parity:
         """Hold the engine against Keras itself on validation pictures."""
         pictures = self.data.val[:: math.ceil(len(self.data.val) / PARITY_PICTURES)]
-        prepared = (detector.prepare(read_image(picture.path)) for picture in pictures)
+        prepared = (detector.prepare(read_again(picture)) for picture in pictures)
         return compare_engines(KerasEngine(network, self.spec), detector.engine, prepared)
 
     def _log_model(self, network, choice, built, evaluation: Evaluation, name, registered_name):
@@ -190,7 +190,7 @@ class Job:
             "thresholds": Thresholds(score_threshold=_usable(evaluation.curves.best_threshold)),
             "engine": choice,
             "built": built,
-            "example": read_image(self.data.val[0].path),
+            "example": read_again(self.data.val[0]),
         }
 
         def log(tags):

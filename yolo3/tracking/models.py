@@ -9,6 +9,8 @@ from mlflow.entities import LoggedModel, LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from yolo3.tracking.registry import quoted
+
 WEIGHTS_TAG = "weights_sha256"
 NOT_FOUND = 404
 
@@ -84,7 +86,7 @@ def _models(client, info, name) -> list[LoggedModel]:
 
 def _is_registered(client, registered_name, **wanted):
     """Tell whether a version of a registered model has these attributes."""
-    versions = client.search_model_versions(f"name = '{registered_name}'")
+    versions = client.search_model_versions(f"name = {quoted(registered_name)}")
     return any(
         all(getattr(version, name) == value for name, value in wanted.items())
         for version in versions

@@ -5,6 +5,7 @@ only the body is kept, so that both stages of the main job have something left t
 """
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -25,10 +26,11 @@ from yolo3.tracking import run as record
 from yolo3.tracking.dataset import log_pictures
 from yolo3.tracking.secrets import redact, refuse_secrets
 from yolo3.tracking.weights import start_from
+from yolo3.training.best import rank
 from yolo3.training.determinism import settle
 from yolo3.training.learner import Learner
 from yolo3.training.stages import Stage, run_stage
-from yolo3.training.validation import validate
+from yolo3.training.validation import VAL_BATCH_SIZE, validate
 
 AUGMENTATION = Augmentation(scale=(0.7, 2.0), mosaic=0.3)
 """Stronger than the main job's: thousands of scenes are seen often enough to be varied more.
@@ -68,6 +70,7 @@ def pretrain(settings: Settings) -> dict[str, float]:
     scenes and the numbers of every epoch. Returns the numbers of the best epoch.
     """
     refuse_secrets(vars(settings), allowed=("weights_path",))
+    _check_places(settings)
     input_wh = parse_input_size(settings.input_size)
     train, val = _scenes(settings)
     anchors_wh = read_anchors(record.find_file(settings.anchors_path))
@@ -87,7 +90,7 @@ def pretrain(settings: Settings) -> dict[str, float]:
         seed=settings.seed,
         workers=2,
     )
-    checking = partial(validate, learner, Batches(val, input_wh, encoding, 16), val)
+    checking = partial(validate, learner, Batches(val, input_wh, encoding, VAL_BATCH_SIZE), val)
     with record.open_run() as run:
         record.log_settings(settings)
         record.log_lock()
@@ -105,7 +108,7 @@ def pretrain(settings: Settings) -> dict[str, float]:
             Path(settings.log_dir) / run.info.run_id,
         )
         output = save_body(network, spec, Path(settings.output))
-        best = max(history, key=lambda numbers: (numbers["val_AP50"], -numbers["val_loss"]))
+        best = max(history, key=rank)
         story = {
             "settings": {k: v for k, v in asdict(settings).items() if k not in PLACES},
             "earlier": _story(settings.weights_path),
@@ -123,6 +126,15 @@ def pretrain(settings: Settings) -> dict[str, float]:
         mlflow.log_artifact(str(output.with_suffix(".json")))
         print(f"{output}: body of epoch {best['epoch']}, val AP50 {best['val_AP50']:.3f}")
         return best
+
+
+def _check_places(settings):
+    """Refuse now what would lose the weights at the end: a name or a folder that takes no file."""
+    output = Path(settings.output)
+    if output.suffix != ".keras":
+        raise ValueError(f"output is {output}, expected a file whose name ends with .keras")
+    record.check_writable(output.parent, "output")
+    record.check_writable(Path(settings.log_dir), "log_dir")
 
 
 def _story(weights_path):
@@ -143,7 +155,10 @@ def _scenes(settings):
     ):
         folder = Path(settings.data) / f"{name}-{count}-{seed}"
         if not folder.exists():
-            write_dataset(folder, count, seed, theme=PRETRAIN)
+            begun = folder.with_name(f"{folder.name}.part")
+            shutil.rmtree(begun, ignore_errors=True)  # of a rendering that was killed
+            write_dataset(begun, count, seed, theme=PRETRAIN)
+            begun.rename(folder)
         names = read_classes(folder / "classes.txt")
         lists.append(read_annotations(folder / "list_master.txt", names, folder)[0])
     return lists

@@ -40,7 +40,7 @@ class Registry:
         self.name = name
         self._client = MlflowClient()
         with _told(f"the registry at {mlflow.get_registry_uri()} does not answer"):
-            found = self._client.search_registered_models(filter_string=f"name = {_quoted(name)}")
+            found = self._client.search_registered_models(filter_string=f"name = {quoted(name)}")
         if name not in [model.name for model in found]:
             raise RegistryError(
                 f"no registered model {name!r} at {mlflow.get_registry_uri()}{self._others()}; "
@@ -105,7 +105,7 @@ class Registry:
     def _versions(self) -> dict[str, Version]:
         """Return all versions by number, the newest first."""
         with _told(f"the versions of {self.name!r} cannot be read"):
-            found = self._client.search_model_versions(f"name = {_quoted(self.name)}")
+            found = self._client.search_model_versions(f"name = {quoted(self.name)}")
         ordered = sorted(found, key=lambda version: -int(version.version))
         return {
             str(version.version): Version(
@@ -150,7 +150,17 @@ def _listed(names) -> str:
     return ", ".join(shown) + (", …" if len(list(names)) > len(shown) else "")
 
 
-def _quoted(name: str) -> str:
+def check_name(name: str) -> None:
+    """Raise RegistryError for a name that no registered model can have, or be sought by."""
+    if not name.strip() or name.startswith(".") or set(name) & set("/:"):
+        raise RegistryError(
+            f"registered_model_name is {name!r}: expected a name without / and : that does not"
+            " begin with a dot"
+        )
+    quoted(name)
+
+
+def quoted(name: str) -> str:
     """Quote a name for MLflow's filters, which know no escapes."""
     if "'" in name and '"' in name:
         raise RegistryError(f"{name!r}: a name with both kinds of quotes cannot be sought")

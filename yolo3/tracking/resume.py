@@ -77,7 +77,7 @@ def look_back(run_id: str, kind: type[Settings], changed: dict) -> Past:
 
     kind: the dataclass of the settings. changed: settings that the user gave beside the run's id;
     those that are not the run's are refused, since a run goes on with its own.
-    Raises ResumeError where there is no such run, or it is finished or goes on elsewhere.
+    Raises ResumeError where there is no such run, it is finished, or its settings are others.
     """
     client = MlflowClient()
     try:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import filelock
@@ -51,15 +52,14 @@ def open_run(resumed: str = "") -> Iterator[mlflow.ActiveRun]:
         print(f"MLflow run {run.info.run_id} at {_shown_uri()}", flush=True)
         yield run
     except Interrupted as request:
-        mlflow.set_tag(INTERRUPTED, str(request))
-        _end_run(RunStatus.KILLED)
+        _end_run(RunStatus.KILLED, {INTERRUPTED: str(request)})
         raise
     except BaseException:
         _end_run(RunStatus.FAILED)
         raise
-    if resumed:
-        MlflowClient().delete_tag(resumed, INTERRUPTED) if _is_interrupted(resumed) else None
-    patiently(mlflow.end_run, "All else is recorded; only its status is not")
+    finish = partial(_finish, run.info.run_id)
+    patiently(finish, "All else is recorded; only its status is not")
+    _end_run(RunStatus.FINISHED)
 
 
 def _enter_other_run(run_id):
@@ -70,27 +70,37 @@ def _enter_other_run(run_id):
     mlflow.set_experiment(experiment_id=MlflowClient().get_run(run_id).info.experiment_id)
 
 
-def _is_interrupted(run_id):
-    return INTERRUPTED in MlflowClient().get_run(run_id).data.tags
+def _finish(run_id):
+    """Record that a run is finished, and interrupted no more where it was before.
+
+    May be repeated, as `mlflow.end_run` may not: it forgets the run before it asks the server.
+    """
+    client = MlflowClient()
+    if INTERRUPTED in client.get_run(run_id).data.tags:
+        client.delete_tag(run_id, INTERRUPTED)
+    client.set_terminated(run_id)
 
 
-def _end_run(status):
-    """End a run that failed, and keep the reason in sight where that fails as well."""
+def _end_run(status, tags=None):
+    """End the active run, and keep what went before in sight where that fails."""
     try:
         with asking_once(QUICK_TIMEOUT):
-            mlflow.end_run(RunStatus.to_string(status))
+            try:
+                mlflow.set_tags(tags or {})
+            finally:
+                mlflow.end_run(RunStatus.to_string(status))
     except Exception as error:
         print(f"the run's status could not be set to {RunStatus.to_string(status)}: {error}")
 
 
 def check_writable(folder: Path, parameter: str) -> None:
-    """Raise ValueError if a folder that the parameter names cannot be made or written."""
+    """Raise ValueError if the folder that a parameter leads to cannot be made or written."""
     try:
         _write_in(folder)
     except OSError as error:
         raise ValueError(
-            f"{parameter}: {folder} cannot be written ({error.strerror}); choose another folder, "
-            f"as with -P {parameter}=/tmp/logs"
+            f"{parameter}: {folder} cannot be written ({error.strerror}); choose another place "
+            f"with -P {parameter}=…"
         ) from None
 
 

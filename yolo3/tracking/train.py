@@ -6,13 +6,14 @@ all of these -> `tracking.job`, which trains the two stages
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlflow
 
 from yolo3.checks.checkup import Checkup, check_up
-from yolo3.data.annotations import Picture, read_annotations, read_classes
+from yolo3.data.annotations import Picture, read_classes, read_lists
 from yolo3.data.pictures import Findings, pictures_digest
 from yolo3.data.splits import check_apart, split_pictures
 from yolo3.network.model import build_network
@@ -23,6 +24,7 @@ from yolo3.tracking.check import log_check
 from yolo3.tracking.dataset import boxes_per_class, log_pictures, picture_line
 from yolo3.tracking.job import FINAL_MODEL, Job
 from yolo3.tracking.journal import Journal
+from yolo3.tracking.registry import check_name
 from yolo3.tracking.resume import Past, alone_in, look_back, remove_checkpoints
 from yolo3.tracking.secrets import refuse_secrets
 from yolo3.tracking.weights import Start, start_from
@@ -80,17 +82,15 @@ class Data:
 def read_data(settings: Settings) -> Data:
     """Read, check and divide the pictures; DataError tells all that is wrong at once."""
     class_names = read_classes(record.find_file(settings.classes_path))
-    pictures, findings = _read_list(settings.annotation_path, class_names)
-    if settings.val_annotation_path:
-        val, val_findings = _read_list(settings.val_annotation_path, class_names)
+    given = [settings.annotation_path, *filter(None, [settings.val_annotation_path])]
+    lists = read_lists(list(map(record.find_file, given)), class_names, record.PROJECT_DIR)
+    (pictures, findings), *others = lists
+    if others:
+        [(val, val_findings)] = others
         shared = check_apart(pictures, val)
         return Data(pictures, val, class_names, findings + val_findings + shared)
     train, val = split_pictures(pictures, settings.val_split, settings.seed)
     return Data(train, val, class_names, findings)
-
-
-def _read_list(path, class_names):
-    return read_annotations(record.find_file(path), class_names, record.PROJECT_DIR)
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,8 @@ def train_and_evaluate(settings: Settings) -> Outcome:
     the user must mend, and Interrupted where the training was asked to end.
     """
     refuse_secrets(vars(settings), allowed=("weights_path",))
+    if settings.registered_model_name:
+        check_name(settings.registered_model_name)
     return _train(replace(settings, precision=choose_precision(settings.precision)), None)
 
 
@@ -139,17 +141,22 @@ def _train(settings, past: Past | None):
     if settings.fine_tune_epochs:  # the first stage takes less, and might end an hour later
         foresee_memory("finetune", network, planned, (), data.train, settings.batch_size)
     record.check_writable(Path(settings.log_dir), "log_dir")
-    with stop_on_signals() as asked_to_stop, record.open_run(past.run_id if past else "") as run:
+    with ExitStack() as held:
+        asked_to_stop = held.enter_context(stop_on_signals())
+        if past:  # before its run is entered, which would end with this process, not with its own
+            held.enter_context(alone_in(Path(settings.log_dir) / past.run_id))
+        run = held.enter_context(record.open_run(past.run_id if past else ""))
         folder = Path(settings.log_dir) / run.info.run_id
+        if not past:
+            held.enter_context(alone_in(folder))
         job = Job(settings, data, network, folder, run.info.run_id, asked_to_stop)
-        with alone_in(folder):
-            if standing:
-                job.go_on(standing)
-            else:
-                job.begin(start.spec, frozen_layers(network, settings.freeze, start.filled))
-                _record_start(settings, start, data, checkup, folder, job.journal)
-            metrics = job.run()
-            remove_checkpoints(folder / FILE)
+        if standing:
+            job.go_on(standing)
+        else:
+            job.begin(start.spec, frozen_layers(network, settings.freeze, start.filled))
+            _record_start(settings, start, data, checkup, folder, job.journal)
+        metrics = job.run()
+        remove_checkpoints(folder / FILE)
         print(_closing(run.info.run_id))
         return Outcome(run.info.run_id, metrics)
 

@@ -28,8 +28,7 @@ class Best:
 
     def consider(self, numbers: dict[str, float], weights: Arrays) -> bool:
         """Keep an epoch's weights if it is the best so far; tell whether it is."""
-        measured = (numbers["val_AP50"], numbers["val_AP"], -numbers["val_loss"])
-        standing = tuple(map(_or_worst, measured))
+        standing = rank(numbers)
         self.highest = max(self.highest, standing[0])
         if self.kept is not None and not self._beats(standing):
             self.waited += 1
@@ -42,6 +41,15 @@ class Best:
         if standing[0] < bar or self.kept[0] < bar:
             return standing[0] > self.kept[0]
         return standing[1:] > self.kept[1:]
+
+
+def rank(numbers: dict[str, float]) -> tuple[float, float, float]:
+    """Give what epochs are compared by, in this order; without tolerance the highest is best.
+
+    What is not a number is the worst.
+    """
+    measured = (numbers["val_AP50"], numbers["val_AP"], -numbers["val_loss"])
+    return tuple(map(_or_worst, measured))
 
 
 def _or_worst(number):

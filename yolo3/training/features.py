@@ -10,6 +10,7 @@ augmentation, seed, input size, precision, threads, and the code and versions th
 computation that was killed goes on where it stood.
 """
 
+import errno
 import hashlib
 import json
 import math
@@ -44,6 +45,8 @@ from yolo3.training.stages import Stage
 VIEWS = 2
 """Augmented views of each training picture; docs/speed.md tells what more would gain."""
 DONE = "done.json"
+SPARE_BYTES = 1 << 26
+"""Room on the disk that features leave to others: checkpoints, events, MLflow's database."""
 _CODE = (augmentation, data_batches, images, model, training_view)
 
 
@@ -265,6 +268,7 @@ def _compute(plan, trunk, place, asked_to_stop):
     done = json.loads((place / DONE).read_text("utf-8"))
     if done == plan.rows:
         return
+    _check_free(place, plan.bytes)
     files = {name: np.load(place / f"{name}.npy", mmap_mode="r+") for name in plan.arrays}
     size, count = plan.batches.batch_size, len(plan.batches.pictures)
     jobs = [
@@ -293,6 +297,17 @@ def _compute(plan, trunk, place, asked_to_stop):
             _write_done(place, rows.stop)
         if stopped:
             raise Interrupted("while the features of the frozen layers were computed")
+
+
+def _check_free(place, wanted):
+    """Raise OSError where the disk cannot hold what the files, made with holes, still lack.
+
+    Nothing could be caught later: where a mapped file cannot grow, the system ends the process.
+    """
+    told = [file.stat() for file in place.glob("*.npy")]
+    held = sum(getattr(stat, "st_blocks", stat.st_size / 512) * 512 for stat in told)
+    if wanted - held + SPARE_BYTES > shutil.disk_usage(place).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _packed(made):
