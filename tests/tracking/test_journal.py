@@ -2,12 +2,15 @@ import shutil
 
 import mlflow
 import pytest
+import requests
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UNAVAILABLE
 from mlflow.tracking import MlflowClient
 from server_cases import TrackingServer
 
 from yolo3.tracking import outage
 from yolo3.tracking.journal import Journal
-from yolo3.tracking.outage import TrackingAway, patiently
+from yolo3.tracking.outage import TrackingAway, is_outage, patiently
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +113,20 @@ def test_errors_that_are_no_outage_are_raised(at_server):
         Journal("a" * 32, [{"time": 1, "step": 1, "numbers": {"loss": 1.0}}]).try_to_send()
     with pytest.raises(ZeroDivisionError):
         patiently(lambda: 1 / 0, "")
+
+
+@pytest.mark.parametrize(
+    ("uri", "away"),
+    [
+        ("http://127.0.0.1:5000", True),
+        ("azureml://region.api.azureml.ms/mlflow/v1.0/workspace", True),
+        ("databricks://profile", True),
+        ("sqlite:///mlflow.db", False),
+        ("/home/me/mlruns", False),
+    ],
+)
+def test_only_a_server_can_be_away(monkeypatch, uri, away):
+    monkeypatch.setattr(outage.mlflow, "get_tracking_uri", lambda: uri)
+    busy = MlflowException("busy", error_code=TEMPORARILY_UNAVAILABLE)
+    assert is_outage(busy) is away and is_outage(requests.ConnectionError()) is away
+    assert not is_outage(MlflowException("no such run", error_code=RESOURCE_DOES_NOT_EXIST))

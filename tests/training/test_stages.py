@@ -124,6 +124,14 @@ def test_best_weights_are_restored_and_kept_on_disk(training, tmp_path):
     assert same(best, weights_of(kept), best) == list(best)
 
 
+def test_a_copy_that_cannot_be_written_ends_nothing(training, tmp_path, capsys):
+    (tmp_path / "finetune-best.keras").mkdir()
+    stage = Stage("finetune", 1, 0.1)
+    learner, _, history = run_told(stage, training, tmp_path, [0.2])
+    assert len(history) == 1 and "finetune-best.keras was not written (" in capsys.readouterr().out
+    assert not (tmp_path / "new-finetune-best.keras").exists()
+
+
 @pytest.mark.parametrize(
     ("ap50s", "losses", "best"),
     [

@@ -363,7 +363,7 @@ def _mark_best_epoch(axes: Axes, history: Sequence[dict[str, float]]) -> None:
     axes.text(
         0.99,
         0.05,
-        f"best {best:.3f} in epoch {epoch:g}",
+        f"highest {best:.3f} in epoch {epoch:g}",
         transform=axes.transAxes,
         ha="right",
         color=_INK,

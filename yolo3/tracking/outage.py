@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from yolo3.tracking.secrets import redact
 
+SERVERS = ("http", "azureml", "databricks")  # how the address of a tracking server begins
 PATIENCE = 600.0  # seconds that the end of a stage waits for the server
 PAUSE = 5.0  # seconds between two tries
 QUICK_TIMEOUT = 10  # seconds; for what can be sent later as well
@@ -29,9 +30,9 @@ class TrackingAway(ValueError):
 def is_outage(error: Exception) -> bool:
     """Tell whether a server did not answer, or answered that it is not well.
 
-    A store on this machine's disk has no outages: its errors are errors.
+    A store on this machine's disk, or in a database, has no outages: its errors are errors.
     """
-    if not mlflow.get_tracking_uri().startswith("http"):
+    if not mlflow.get_tracking_uri().startswith(SERVERS):
         return False
     if isinstance(error, MlflowException):
         return error.get_http_status_code() >= 500

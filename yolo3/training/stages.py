@@ -1,6 +1,7 @@
 """The two stages of transfer learning, each one call of `run_stage`."""
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -117,8 +118,20 @@ def run_stage(
         for layer in learner.network.layers:
             layer.trainable = True
         if report.history:
-            learner.network.save(folder / best_file(stage.name))
+            _save(learner.network, folder / best_file(stage.name))
     return report.history
+
+
+def _save(network: keras.Model, path: Path) -> None:
+    """Write a copy for the user; a disk that does not take it ends nothing and hides no error."""
+    whole = path.with_name(f"new-{path.name}")
+    try:
+        network.save(whole)
+        os.replace(whole, path)
+    except OSError as error:
+        print(f"{path} was not written ({error}); the training goes on", flush=True)
+    finally:
+        whole.unlink(missing_ok=True)
 
 
 def best_file(stage_name: str) -> str:
