@@ -95,6 +95,8 @@ def _plot(rows, machine, path):
     axes.set_yticks(places, labels, fontsize=7)
     axes.set_xscale("log")
     axes.axvline(1, color="grey", lw=0.8)
+    axes.set_xlim(right=1.4 * max((row.ratio for row in rows), default=1.0))
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.set_xlabel("times as good as what it is compared with; black: wanted")
     axes.set_title(machine, fontsize=7)
