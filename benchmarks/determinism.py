@@ -14,7 +14,6 @@ import os
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -86,28 +85,25 @@ def _in_a_process(kind, words):
 def _measure(kind, precision, data, input_size, batch_size):
     import keras
 
-    from benchmarks.__main__ import _learner
+    from benchmarks.data import batches_of, network_on_base
     from yolo3.data.annotations import read_annotations, read_classes
-    from yolo3.data.augmentation import Augmentation
-    from yolo3.data.batches import Batches
-    from yolo3.network.grid import encode
     from yolo3.network.spec import make_spec, read_anchors
     from yolo3.training.determinism import settle
+    from yolo3.training.learner import Learner
+    from yolo3.training.stages import Stage, prepare
 
     settle(1) if kind == WITH else keras.utils.set_random_seed(1)
     names = read_classes(data / "classes.txt")
     pictures, _ = read_annotations(data / "list_master.txt", names, data)
     anchors_wh = read_anchors(PROJECT / "model_data" / "yolo_tiny_anchors.txt")
     spec = make_spec(names, anchors_wh, (input_size, input_size))
-    encoding = partial(encode, spec=spec)
-    batches = Batches(
-        pictures, spec.input_wh, encoding, batch_size, augmentation=Augmentation(), workers=2
-    )
+    batches = batches_of(pictures, spec, batch_size)
     marks = []
     clock = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: marks.append((time.perf_counter(), time.process_time()))
     )
-    learner = _learner(spec, precision, "none")
+    learner = Learner(network_on_base(spec, precision)[0], spec)
+    prepare(learner, Stage("benchmark", EPOCHS + 1, 1e-3), len(batches))
     learner.fit(batches, epochs=EPOCHS + 1, shuffle=False, verbose=0, callbacks=[clock])
     wall, used = (last - first for first, last in zip(marks[0], marks[-1], strict=True))
     images = EPOCHS * len(batches) * batch_size
