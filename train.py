@@ -3,6 +3,7 @@
 import click
 
 from yolo3.commands.errors import explain_errors
+from yolo3.commands.numbers import FiniteRange
 
 
 @click.command(context_settings={"show_default": True})
@@ -30,7 +31,7 @@ from yolo3.commands.errors import explain_errors
 @click.option(
     "--initial-lr",
     default=1e-2,
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     help="Highest learning rate of the first stage; the second has a tenth of it.",
 )
 @click.option("--batch-size", default=16, type=click.IntRange(1), help="Pictures per step.")
@@ -44,7 +45,7 @@ from yolo3.commands.errors import explain_errors
 @click.option(
     "--val-split",
     default=0.1,
-    type=click.FloatRange(0, 1, max_open=True),
+    type=FiniteRange(0, 1, max_open=True),
     help="Part of the pictures to validate on, at least one.",
 )
 @click.option(
@@ -86,7 +87,7 @@ from yolo3.commands.errors import explain_errors
 @click.option(
     "--cache-gb",
     default=4.0,
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     help="Gigabytes of disk for features of frozen layers; 0: computed anew in each epoch.",
 )
 @click.option("--resume", default="", help="ID of a killed or interrupted run to go on with.")

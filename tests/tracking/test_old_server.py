@@ -10,7 +10,7 @@ from old_server_cases import without_logged_models
 from server_cases import TrackingServer
 
 from yolo3.detector.load import load_detector
-from yolo3.tracking.models import WEIGHTS_TAG, log_once
+from yolo3.tracking.models import WEIGHTS_TAG, log_once, register_once
 
 MODELS = ("keras-yolo-model-frozen-pass", "keras-yolo-model")
 
@@ -76,12 +76,14 @@ def test_it_is_logged_and_registered_once(trained, at_server):
 
     digest = trained.run.data.tags[f"{WEIGHTS_TAG}.{MODELS[1]}"]
     with mlflow.start_run(trained.run_id):
-        log_once(MODELS[1], digest, "figures", log, save)
+        log_once(MODELS[1], digest, log, save)
+        register_once(MODELS[1], "figures")
         assert not saved
     assert len(at_server.search_model_versions("name = 'figures'")) == 1
     with mlflow.start_run() as run:
         for digest in ("aa", "aa", "bb"):
-            log_once("small", digest, "small ones", log, save)
+            log_once("small", digest, log, save)
+            register_once("small", "small ones")
     assert saved == ["small", "small"]
     assert at_server.get_run(run.info.run_id).data.tags[f"{WEIGHTS_TAG}.small"] == "bb"
     assert len(at_server.search_model_versions("name = 'small ones'")) == 1

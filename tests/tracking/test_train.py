@@ -9,7 +9,7 @@ import mlflow.pyfunc
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from job_cases import PROJECT, as_arguments, fail_training, tiny_options
+from job_cases import PROJECT, as_arguments, fail_training, run_training, tiny_options
 from PIL import Image
 
 import train
@@ -21,6 +21,7 @@ from yolo3.network.model import output_layers
 from yolo3.network.weights import read_weights
 from yolo3.tracking import train as job
 from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
+from yolo3.tracking.note import NOTE
 from yolo3.tracking.train import Settings
 from yolo3.training.precision import choose_precision
 
@@ -194,16 +195,19 @@ def plan(scenes, tmp_path, monkeypatch):
             super().begin(spec, frozen)
             train = self._seen.train
             self.network, self.batches, self.stages, self.names = self._network, train, [], []
+            self.registered = []
             plans.append(self)
 
-        def run_stage(self, stage, prefix, model_name, registered_name=""):
+        def run_stage(self, stage, prefix, model_name):
             self.stages.append(stage)
-            self.names.append((model_name, registered_name))
+            self.names.append(model_name)
 
         def _record_result(self, boundary):
             pass
 
     monkeypatch.setattr(job, "Job", Plan)
+    register = "yolo3.tracking.job.register_once"
+    monkeypatch.setattr(register, lambda *names: plans[-1].registered.append(names))
     monkeypatch.setattr(job, "_record_start", lambda *_: None)
     monkeypatch.setattr(job, "remove_checkpoints", lambda _: None)
     no_run = SimpleNamespace(info=SimpleNamespace(run_id="no-run"))
@@ -327,7 +331,9 @@ def test_room_for_features_is_what_the_user_gave(plan):
 def test_log_dir_and_registered_name(plan, tmp_path):
     planned = plan(log_dir=tmp_path / "elsewhere", registered_model_name="figures")
     assert planned.folder == tmp_path / "elsewhere" / "no-run"
-    assert planned.names == [(FROZEN_MODEL, ""), (FINAL_MODEL, "figures")]
+    assert planned.names == [FROZEN_MODEL, FINAL_MODEL]
+    assert planned.registered == [(FINAL_MODEL, "figures")]
+    assert not plan().registered
 
 
 def test_train_py_alone_skips_a_stage_and_logs_float32(alone, clone):
@@ -387,6 +393,26 @@ def test_mistakes_are_told_before_a_run_is_opened(scenes, base, tracking, tmp_pa
     assert not mlflow.MlflowClient().search_runs(["0"]) and not (tmp_path / "logs").exists()
 
 
+def test_a_registry_that_refuses_leaves_a_whole_run_to_go_on_with(
+    scenes, tracking, tmp_path, monkeypatch
+):
+    (tmp_path / "no database.db").write_text("this is no database")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{tmp_path}/no database.db")
+    options = tiny_options(scenes, tmp_path / "logs", frozen_epochs=0, engine="keras")
+    output = fail_training(options | {"registered_model_name": "figures"})
+    assert "only the model is not registered as 'figures': " in output
+    [run] = mlflow.MlflowClient().search_runs(["0"])
+    assert run.info.status == "FAILED" and "AP50" in run.data.metrics and NOTE in run.data.tags
+    assert f"mlflow run . -P resume={run.info.run_id}" in output
+
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI")
+    mlflow.set_registry_uri(None)
+    run_training({"resume": run.info.run_id})
+    assert mlflow.get_run(run.info.run_id).info.status == "FINISHED"
+    [version] = mlflow.MlflowClient().search_model_versions("name='figures'")
+    assert version.run_id == run.info.run_id
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
@@ -396,6 +422,8 @@ def test_mistakes_are_told_before_a_run_is_opened(scenes, base, tracking, tmp_pa
         ("batch_size", 2.5),
         ("frozen_epochs", -1),
         ("initial_lr", 0),
+        ("initial_lr", "nan"),
+        ("cache_gb", "inf"),
         ("seed", -1),
         ("seed", 2**32),
         ("freeze", "everything"),

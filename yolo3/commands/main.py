@@ -6,6 +6,7 @@ import click
 
 from yolo3.commands import azureml
 from yolo3.commands.errors import explain_errors
+from yolo3.commands.numbers import FiniteRange
 
 DEFAULTS = {"show_default": True}
 
@@ -32,12 +33,12 @@ def main():
 )
 @click.option(
     "--score-threshold",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="Lowest score to report; the model's own if not given.",
 )
 @click.option(
     "--iou-threshold",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="IoU above which the weaker of two boxes of a class goes; the model's own if not given.",
 )
 @click.option(
@@ -82,13 +83,13 @@ def evaluate(model, annotation_path, classes_path, output):
 @click.option(
     "--tolerance",
     default=0.01,
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="AP50 that the challenger may lose.",
 )
 @click.option(
     "--class-tolerance",
     default=0.05,
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="AP50 that it may lose in one class.",
 )
 @click.option(
@@ -100,13 +101,13 @@ def evaluate(model, annotation_path, classes_path, output):
 @click.option(
     "--latency-factor",
     default=1.5,
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     help="How many times as long as the champion it may take for a picture.",
 )
 @click.option(
     "--floor",
     default=0.1,
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="AP50 that is asked where there is no champion yet.",
 )
 @click.option(
@@ -170,7 +171,7 @@ def sample(count, output, seed, theme):
 @click.option("--input-size", default="256", help="Network input, a multiple of 32, or WxH.")
 @click.option("--batch-size", default=16, type=click.IntRange(1), help="Scenes per step.")
 @click.option(
-    "--initial-lr", default=1e-3, type=click.FloatRange(0, min_open=True), help="Learning rate."
+    "--initial-lr", default=1e-3, type=FiniteRange(0, min_open=True), help="Learning rate."
 )
 @click.option(
     "--anchors-path",
@@ -330,7 +331,7 @@ _LIST = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--val-split",
     default=0.1,
-    type=click.FloatRange(0, 1, max_open=True),
+    type=FiniteRange(0, 1, max_open=True),
     help="Part of the pictures to validate on, without a list of its own.",
 )
 @click.option(
@@ -444,12 +445,12 @@ def reproduce(context, **options):
 )
 @click.option(
     "--score-threshold",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="Lowest score to report; the model's own if not given.",
 )
 @click.option(
     "--iou-threshold",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="IoU above which the weaker of two boxes of a class goes; the model's own if not given.",
 )
 @click.option(

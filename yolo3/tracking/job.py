@@ -31,9 +31,9 @@ from yolo3.network.weights import weights_digest
 from yolo3.tracking import provenance
 from yolo3.tracking import run as record
 from yolo3.tracking.journal import Journal
-from yolo3.tracking.models import log_once
+from yolo3.tracking.models import log_once, register_once
 from yolo3.tracking.note import NOTE, training_note
-from yolo3.tracking.outage import asking_once, is_outage, patiently
+from yolo3.tracking.outage import TrackingAway, asking_once, is_outage, patiently
 from yolo3.tracking.resume import Standing, upload_checkpoint
 from yolo3.training.checkpoint import FILE, StageState, read_checkpoint, write_checkpoint
 from yolo3.training.features import Seen, see_features
@@ -47,6 +47,10 @@ FINAL_MODEL = "keras-yolo-model"
 FINE_TUNE_RATE = 0.1  # of initial_lr: the outputs alone bear more than all layers do
 PARITY_PICTURES = 64  # at most, of the validation pictures, to hold the engine against Keras on
 UPLOAD_SECONDS = 60.0  # at least, between two checkpoints that go to MLflow
+
+
+class NotRegistered(ValueError):
+    """Say that the registry refused the model of a training that has ended well."""
 
 
 class Job:
@@ -113,11 +117,13 @@ class Job:
             first_epoch=boundary,
             tolerance=tolerance,
         )
-        self.run_stage(stage, "", FINAL_MODEL, settings.registered_model_name)
+        self.run_stage(stage, "", FINAL_MODEL)
         self._patiently(partial(self._record_result, boundary))
+        if settings.registered_model_name:  # last, since a registry may refuse what a run may not
+            self._register(settings.registered_model_name)
         return self.metrics
 
-    def run_stage(self, stage: Stage, prefix: str, model_name: str, registered_name: str = ""):
+    def run_stage(self, stage: Stage, prefix: str, model_name: str):
         """Train a stage, evaluate what it leaves, and log both."""
         resumed, self._standing = self._standing, None
         try:
@@ -149,7 +155,7 @@ class Job:
             for name, value in check().items()
             if name.endswith("loss")
         }
-        evaluation, parity = self._log_stage(stage, model_name, registered_name)
+        evaluation, parity = self._log_stage(stage, model_name)
         measured = evaluation.metrics() | (parity.metrics() if parity else {})
         numbers = {f"{prefix}{name}": value for name, value in measured.items()}
         self.metrics |= losses | numbers
@@ -157,7 +163,7 @@ class Job:
         self._patiently(self.journal.send)
         print(_summary(stage.name, evaluation, parity), flush=True)
 
-    def _log_stage(self, stage, model_name, registered_name="") -> tuple[Evaluation, Parity | None]:
+    def _log_stage(self, stage, model_name) -> tuple[Evaluation, Parity | None]:
         """Evaluate the detector that the learner is now; log the report and the model.
 
         Returns the evaluation, and how near the engine is to Keras (None for Keras itself).
@@ -173,7 +179,7 @@ class Job:
             def log():
                 provenance.log_weights(stage.name, network)
                 record.log_report(evaluation, f"evaluation/{stage.name}")
-                self._log_model(network, choice, built, evaluation, model_name, registered_name)
+                self._log_model(network, choice, built, evaluation, model_name)
 
             self._patiently(log)
         return evaluation, parity
@@ -184,7 +190,7 @@ class Job:
         prepared = (detector.prepare(read_again(picture)) for picture in pictures)
         return compare_engines(KerasEngine(network, self.spec), detector.engine, prepared)
 
-    def _log_model(self, network, choice, built, evaluation: Evaluation, name, registered_name):
+    def _log_model(self, network, choice, built, evaluation: Evaluation, name):
         content = {
             "lock": record.LOCK,
             "thresholds": Thresholds(score_threshold=_usable(evaluation.curves.best_threshold)),
@@ -201,7 +207,7 @@ class Job:
             model = Model(artifact_path=name, run_id=self.run_id)
             save_detector(network, self.spec, folder, mlflow_model=model, **content)
 
-        log_once(name, weights_digest(network), registered_name, log, save)
+        log_once(name, weights_digest(network), log, save)
 
     def _record_result(self, boundary: int):
         """Log what the training ends with; `boundary` epochs of it were the first stage."""
@@ -213,6 +219,17 @@ class Job:
         provenance.log_result(self.metrics)
         models = {"frozen_": FROZEN_MODEL, "": FINAL_MODEL}
         mlflow.set_tag(NOTE, training_note(self.run_id, models, self.metrics, len(self.data.val)))
+
+    def _register(self, name):
+        try:
+            self._patiently(partial(register_once, FINAL_MODEL, name))
+        except TrackingAway:
+            raise
+        except Exception as error:  # MLflow's, its database's, a proxy's
+            raise NotRegistered(
+                f"all is recorded, only the model is not registered as {name!r}: {error}\n"
+                f"When that is mended, {_how_to_go_on(self.run_id)}"
+            ) from error
 
     def _write_epoch(self, epoch, numbers):
         self.journal.write(numbers, epoch + 1)

@@ -18,7 +18,6 @@ NOT_FOUND = 404
 def log_once(
     name: str,
     digest: str,
-    registered_name: str,
     log: Callable[[dict], object],
     save: Callable[[Path], object],
 ) -> None:
@@ -29,33 +28,43 @@ def log_once(
     save: called with a new folder, saves the model there. Used in place of `log` where the server
     knows no logged models (Azure ML answers 404): the model is then artifacts of the run, in a
     folder of that name, as MLflow 2 had it.
-    registered_name: register it under this name as well, once; '' for not at all.
     """
     client = MlflowClient()
     info = mlflow.active_run().info
     if _knows_logged_models(client, info, name):
-        _log_model(client, info, name, digest, registered_name, log)
+        _log_model(client, info, name, digest, log)
     else:
-        _log_artifacts(client, info, name, digest, registered_name, save)
+        _log_artifacts(client, info, name, digest, save)
 
 
-def _log_model(client, info, name, digest, registered_name, log):
-    kept = None
-    for model in _models(client, info, name):
-        whole = model.status == LoggedModelStatus.READY
-        if kept is None and whole and model.tags.get(WEIGHTS_TAG) == digest:
-            kept = model
-        else:
-            client.delete_logged_model(model.model_id)
-    if kept is None:
-        log({WEIGHTS_TAG: digest})
-        [kept] = _models(client, info, name)
-    source = f"models:/{kept.model_id}"
-    if registered_name and not _is_registered(client, registered_name, source=source):
+def register_once(name: str, registered_name: str) -> None:
+    """Register the model that the active run logged, unless a version is of it already."""
+    client = MlflowClient()
+    info = mlflow.active_run().info
+    if _knows_logged_models(client, info, name):
+        [model] = _models(client, info, name)
+        source = f"models:/{model.model_id}"
+        known = _is_registered(client, registered_name, source=source)
+    else:
+        source = f"runs:/{info.run_id}/{name}"
+        known = _is_registered(client, registered_name, run_id=info.run_id)
+    if not known:
         mlflow.register_model(source, registered_name)
 
 
-def _log_artifacts(client, info, name, digest, registered_name, save):
+def _log_model(client, info, name, digest, log):
+    kept = False
+    for model in _models(client, info, name):
+        whole = model.status == LoggedModelStatus.READY
+        if not kept and whole and model.tags.get(WEIGHTS_TAG) == digest:
+            kept = True
+        else:
+            client.delete_logged_model(model.model_id)
+    if not kept:
+        log({WEIGHTS_TAG: digest})
+
+
+def _log_artifacts(client, info, name, digest, save):
     """Log a model as artifacts; a tag of the run says that they are whole, and of which weights."""
     tag = f"{WEIGHTS_TAG}.{name}"
     if client.get_run(info.run_id).data.tags.get(tag) != digest:
@@ -63,8 +72,6 @@ def _log_artifacts(client, info, name, digest, registered_name, save):
             save(Path(temporary) / name)
             client.log_artifacts(info.run_id, str(Path(temporary) / name), name)
         client.set_tag(info.run_id, tag, digest)
-    if registered_name and not _is_registered(client, registered_name, run_id=info.run_id):
-        mlflow.register_model(f"runs:/{info.run_id}/{name}", registered_name)
 
 
 def _knows_logged_models(client, info, name) -> bool:

@@ -1,0 +1,15 @@
+"""Numbers that a user gives."""
+
+import math
+
+import click
+
+
+class FiniteRange(click.FloatRange):
+    """Take what `click.FloatRange` takes, but neither nan, which no bound refuses, nor infinity."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
