@@ -90,6 +90,20 @@ print(running_threads())
     assert told == [three, refused, three]
 
 
+def test_asking_for_machine_and_precision_leaves_the_threads_to_be_set():
+    code = """
+from yolo3.evaluation.machine import describe
+from yolo3.training.determinism import running_threads, settle
+from yolo3.training.precision import choose_precision
+describe(), choose_precision("auto")
+settle(1, 3)
+print(running_threads())
+"""
+    command = [sys.executable, "-c", code]
+    told = subprocess.check_output(command, cwd=PROJECT, text=True, timeout=120)
+    assert told.strip() == str(Threads(3, 3))
+
+
 def test_a_process_that_computes_already_keeps_its_threads():
     keras.ops.ones(3) + 1
     running = running_threads()

@@ -26,7 +26,15 @@ def describe() -> str:
 
 
 def gpus() -> list[str]:
-    """Name the GPUs that Keras's backend sees."""
+    """Name the GPUs that Keras's backend sees.
+
+    Asking leaves TensorFlow's threads to be set; `keras.distribution.list_devices` would not.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        devices = tf.config.list_physical_devices("GPU")
+        return [device.name.removeprefix("/physical_device:").lower() for device in devices]
     try:
         return list(keras.distribution.list_devices("gpu"))
     except RuntimeError:  # JAX's way to say that there is none
