@@ -176,6 +176,12 @@ def test_patience_ends_the_stage_and_says_so(training, tmp_path, capsys):
     assert "s: no better epoch for 2, stops" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("epochs", "waits"), [(0, 20), (20, 20), (40, 20), (41, 20), (100, 50)])
+def test_a_long_stage_waits_until_its_rate_has_fallen(epochs, waits):
+    assert Stage("s", epochs, 0.1).waits == waits
+    assert Stage("s", epochs, 0.1, patience=3).waits == 3
+
+
 def test_the_optimizer_has_its_variables_before_the_first_step():
     """Made within that step, they would have TensorFlow trace it twice."""
     learner = plain_learner()

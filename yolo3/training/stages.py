@@ -26,6 +26,7 @@ WARM_UP = 0.1
 LAST_RATE = 0.02
 """Where the cosine ends, as a part of the learning rate."""
 WEIGHT_DECAY = 5e-4
+PATIENCE = 20
 
 
 class LossNotFinite(ValueError):
@@ -45,7 +46,8 @@ class Stage:
 
     frozen: names of the layers that keep their weights and their batch statistics.
     first_epoch: number of its first epoch on the axis that the stages share.
-    patience: epochs without a better one after which it ends early.
+    patience: epochs without a better one after which it ends early; None: 20, or half of `epochs`
+        if that is more, since a long stage stands still until its learning rate has fallen.
     tolerance: validation AP50s that differ by no more are equal; see `training.best`.
     """
 
@@ -54,8 +56,13 @@ class Stage:
     learning_rate: float
     frozen: frozenset[str] = field(default_factory=frozenset)
     first_epoch: int = 0
-    patience: int = 20
+    patience: int | None = None
     tolerance: float = 0.0
+
+    @property
+    def waits(self) -> int:
+        """Give the patience, whether it was given or follows from the epochs."""
+        return max(PATIENCE, self.epochs // 2) if self.patience is None else self.patience
 
 
 def frozen_layers(network: keras.Model, freeze: str, filled: tuple[str, ...]) -> frozenset[str]:
@@ -253,13 +260,13 @@ class _Report(keras.callbacks.Callback):
         weights = arrays_of(self.model.network.weights)
         better = self._best.consider(logs, weights)
         self.history.append({"epoch": epoch + 1, **{n: float(v) for n, v in logs.items()}})
-        early = self._best.waited >= self._stage.patience
+        early = self._best.waited >= self._stage.waits
         ended = early or len(self.history) == self._stage.epochs
         self._on_epoch(epoch, {n: v for n, v in self.history[-1].items() if n != "epoch"})
         self._keep(self._state(weights, ended))
         print(_line(self._stage, epoch, logs, better), flush=True)  # what is told is kept
         if early:
-            print(f"{self._stage.name}: no better epoch for {self._stage.patience}, stops")
+            print(f"{self._stage.name}: no better epoch for {self._stage.waits}, stops")
             self.model.stop_training = True
         elif self._asked_to_stop() and not ended:
             self._end(Interrupted(f"{self._stage.name}, {len(self.history)} epochs done"))
