@@ -107,7 +107,7 @@ def alone(clone, scenes, empty_store, tmp_path_factory):
 
     Its run was opened beforehand and has parameters as `mlflow run` writes them, and so no types.
     Without epochs the first stage is still evaluated and logged; bfloat16 trains the second.
-    Keras is the engine of both, on three threads.
+    Keras is the engine of both.
     """
     folder = tmp_path_factory.mktemp("alone") / "my clone"
     shutil.copytree(clone[0], folder)
@@ -120,7 +120,6 @@ def alone(clone, scenes, empty_store, tmp_path_factory):
     stages.write_text(changed, "utf-8")
     options = tiny_options(scenes, "my logs", precision="mixed_bfloat16")
     options |= {"frozen_epochs": 0, "registered_model_name": "figures", "engine": "keras"}
-    options |= {"threads": 3}
     shutil.copy(empty_store, folder.parent)
     store = f"sqlite:///{folder.parent}/mlflow.db"
     client = mlflow.MlflowClient(store)

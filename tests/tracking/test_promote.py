@@ -229,7 +229,7 @@ def test_mistakes_are_told_and_open_no_run(bench, tracking, tmp_path):
     mistakes = {
         "no registered model 'nobody'": ("--name", "nobody"),
         "no version '7' of 'my detector'": ("--challenger", "7"),
-        "tolerance must be a finite number, got nan": ("--tolerance", "nan"),
+        "Invalid value for '--tolerance': nan is not a finite number": ("--tolerance", "nan"),
         "finds hat, helmet, bare, the champion, version 1, helmet, hat, bare: expected": (),
     }
     for message, words in mistakes.items():

@@ -344,7 +344,6 @@ def test_train_py_alone_skips_a_stage_and_logs_float32(alone, clone):
     assert [step for step, _ in trained.history("loss")] == [1]
     assert [step for step, _ in trained.history("frozen_loss")] == [0]
     assert {"frozen_AP50", "AP50"} <= set(trained.metrics)
-    assert trained.json("environment.json")["threads"]["intra_op"] == 3
     assert not any("parity" in name for name in trained.metrics)  # Keras is the engine
     models = trained.client.search_logged_models([trained.run.info.experiment_id])
     assert {model.name for model in models} == {FROZEN_MODEL, FINAL_MODEL}
