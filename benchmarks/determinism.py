@@ -92,7 +92,8 @@ def _measure(kind, precision, data, input_size, batch_size):
     from yolo3.training.learner import Learner
     from yolo3.training.stages import Stage, prepare
 
-    settle(1) if kind == WITH else keras.utils.set_random_seed(1)
+    if kind == WITH:
+        settle(1)
     names = read_classes(data / "classes.txt")
     pictures, _ = read_annotations(data / "list_master.txt", names, data)
     anchors_wh = read_anchors(PROJECT / "model_data" / "yolo_tiny_anchors.txt")

@@ -31,6 +31,7 @@ import click
 import numpy as np
 import yaml
 
+from yolo3.commands.numbers import FiniteRange
 from yolo3.data.folders import finite_number, numbered_lines
 from yolo3.data.pictures import Picture
 from yolo3.data.splits import split_pictures
@@ -58,7 +59,7 @@ def find_command(context: click.Context, parameter: click.Parameter, value: str)
 @click.option("--voc", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--yolo", required=True, callback=find_command, help="The command to run.")
 @click.option("--seeds", default=3, type=click.IntRange(1), help="Number of seeds, from 1.")
-@click.option("--cpu-minutes", default=24.0, type=click.FloatRange(0, min_open=True))
+@click.option("--cpu-minutes", default=24.0, type=FiniteRange(0, min_open=True))
 @click.option("--epochs", type=click.IntRange(1), help="Instead of --cpu-minutes.")
 @click.option("--input-size", default=416, type=click.IntRange(32))
 @click.option("--val-split", default=0.1, help="As train.py's.")

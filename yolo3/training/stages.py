@@ -27,6 +27,7 @@ LAST_RATE = 0.02
 """Where the cosine ends, as a part of the learning rate."""
 WEIGHT_DECAY = 5e-4
 PATIENCE = 20
+"""Epochs without a better one that end a stage, unless it is a long one."""
 
 
 class LossNotFinite(ValueError):
@@ -46,8 +47,8 @@ class Stage:
 
     frozen: names of the layers that keep their weights and their batch statistics.
     first_epoch: number of its first epoch on the axis that the stages share.
-    patience: epochs without a better one after which it ends early; None: 20, or half of `epochs`
-        if that is more, since a long stage stands still until its learning rate has fallen.
+    patience: epochs without a better one after which it ends early; None: PATIENCE, or half of
+        `epochs` if that is more, since a long stage stands still until its rate has fallen.
     tolerance: validation AP50s that differ by no more are equal; see `training.best`.
     """
 
