@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -9,11 +10,14 @@ from keras2_cases import in_darknets_order
 from network_cases import PUBLISHED_MASK, TINY_ANCHORS, USUAL_MASK, network_of, spec_of
 from numpy.testing import assert_array_equal
 
-from yolo3.network.formats import read_file
-from yolo3.network.spec import make_spec
+from yolo3.network.darknet.cfg import cfg_text
+from yolo3.network.darknet.graph import describe_network
+from yolo3.network.formats import PUBLISHED_ANCHORS, read_file
+from yolo3.network.spec import make_spec, read_anchors
 from yolo3.network.weights import WeightsError, fill, outputs_filled
 
-DARKNET = Path(__file__).parents[2] / ".." / "shared" / "data" / "darknet"
+PROJECT = Path(__file__).parents[2]
+DARKNET = PROJECT / ".." / "shared" / "data" / "darknet"
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +85,9 @@ def test_mask_is_that_of_the_spec_beside_a_file(source, target, tmp_path, name):
     source.save(tmp_path / "model.keras")
     source.save_weights(tmp_path / "model.weights.h5")
     for file in ("model.keras", "model.weights.h5"):
-        assert read_file(tmp_path / file, target).mask == PUBLISHED_MASK
+        weights = read_file(tmp_path / file, target)
+        assert (weights.mask, weights.anchors_wh) == (PUBLISHED_MASK, TINY_ANCHORS)
+        assert weights.class_names == spec_of().class_names
     (tmp_path / name).write_text("[]")
     with pytest.raises(WeightsError, match=f"{name}: is no spec of a network"):
         read_file(tmp_path / "model.keras", target)
@@ -125,13 +131,39 @@ def test_cfg_beside_a_darknet_file_tells_its_mask(source, target, tmp_path):
     assert read_file(path, target).mask == USUAL_MASK
 
 
+def write_cfg(path, network, spec):
+    path.write_text(cfg_text(describe_network(network, spec)))
+
+
 def test_coco_tiny_weights_have_the_mask_they_were_trained_with(tmp_path):
     """Whatever the cfg beside them says, which was changed after they were published."""
     coco = network_of(3, classes=80)
     path = write_darknet(coco, tmp_path / "yolov3-tiny.weights")
     assert read_file(path, coco).mask == PUBLISHED_MASK
-    (tmp_path / "yolov3-tiny.cfg").write_text("[yolo]\nmask = 0,1,2\n")
+    anchors = read_anchors(PROJECT / "model_data" / "yolo_tiny_anchors.txt")
+    assert read_file(path, coco).anchors_wh == anchors
+    cfg = tmp_path / "yolov3-tiny.cfg"
+    write_cfg(cfg, coco, replace(spec_of(80), anchors_wh=anchors))
     assert read_file(path, coco).mask == PUBLISHED_MASK
+    write_cfg(cfg, coco, spec_of(80))  # trained on with anchors of its own
+    weights = read_file(path, coco)
+    assert (weights.mask, weights.anchors_wh) == (USUAL_MASK, TINY_ANCHORS)
+
+
+def test_coco_yolov3_weights_have_the_published_anchors():
+    anchors = read_anchors(PROJECT / "model_data" / "yolo_anchors.txt")
+    assert PUBLISHED_ANCHORS[3] == anchors
+
+
+@pytest.mark.parametrize("stem", ["own", "own_best", "own_final", "own_last", "own_2000"])
+def test_cfg_and_names_beside_a_darknet_file_are_read(source, target, tmp_path, stem):
+    path = write_darknet(source, tmp_path / f"{stem}.weights")
+    assert read_file(path, target).class_names is None
+    write_cfg(tmp_path / "own.cfg", source, spec_of(mask=PUBLISHED_MASK))
+    (tmp_path / "own.names").write_text("\ufeffx\ny\n\nz\n", "utf-8")
+    weights = read_file(path, target)
+    assert (weights.mask, weights.anchors_wh) == (PUBLISHED_MASK, TINY_ANCHORS)
+    assert weights.class_names == ("x", "y", "z")
 
 
 @pytest.mark.parametrize(("file", "convolutions"), [("conv.9", 5), ("conv.11", 6)])

@@ -1,18 +1,20 @@
 import hashlib
 import json
+from dataclasses import replace
 from functools import partial
 
 import mlflow
 import numpy as np
 import pytest
-from job_cases import run_training, tiny_options
+from job_cases import PROJECT, run_training, tiny_options
 from keras2_cases import write_keras_2
 from network_cases import PUBLISHED_MASK, USUAL_MASK, network_of, spec_of
 
+from yolo3.data.annotations import read_classes
 from yolo3.detector.load import load_detector
-from yolo3.detector.mlflow_model import log_detector
+from yolo3.detector.mlflow_model import log_detector, save_detector
 from yolo3.network.model import build_network
-from yolo3.network.spec import NetworkSpec
+from yolo3.network.spec import NetworkSpec, read_anchors
 from yolo3.network.weights import WeightsError
 from yolo3.tracking import weights as tracking_weights
 from yolo3.tracking.download import DownloadError, Official
@@ -88,6 +90,38 @@ def test_random_start_is_recorded_too(tracking):
         start("none").log()
     saved = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/weights.json")
     assert saved["layers"] == {"filled": 0, "skipped": 0, "left": 24} and saved["sha256"] == ""
+
+
+def test_outputs_for_other_anchors_and_classes_are_told_and_recorded(source, tracking, tmp_path):
+    spec = replace(spec_of(), class_names=("x", "y", "z"))
+    save_detector(source, spec, tmp_path / "model", lock=LOCK)
+    others = replace(spec_of(), anchors_wh=tuple((w + 1, h) for w, h in spec.anchors_wh))
+    network = network_of(2)
+    random = network.get_layer("output_32").get_weights()
+    begun = start_from(network, others, str(tmp_path / "model"))
+    assert len(begun.filled) == 22 and "output_32" not in begun.filled
+    assert np.array_equal(network.get_layer("output_32").get_weights()[0], random[0])
+    assert "other anchors" in begun.lines()[1]
+    with mlflow.start_run() as run:
+        begun = start(tmp_path / "model")
+        begun.log()
+    note = "classes: of other names in the weights: x becomes class 0, y becomes class 1, "
+    assert begun.lines()[1].startswith(note) and len(begun.filled) == 24
+    saved = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/weights.json")
+    assert saved["notes"] == list(begun.notes)
+
+
+def test_the_official_file_has_cocos_names(tmp_path, monkeypatch):
+    names = read_classes(PROJECT / "model_data" / "coco_classes.txt")
+    path = write_keras_2(network_of(1, classes=80), tmp_path / "yolov3-tiny.h5")
+    data = path.read_bytes()
+    official = Official(path.name, len(data), hashlib.sha256(data).hexdigest())
+    monkeypatch.setitem(tracking_weights.OFFICIAL, "yolov3-tiny", official)
+    anchors = read_anchors(PROJECT / "model_data" / "yolo_tiny_anchors.txt")
+    spec = NetworkSpec(names[::-1], anchors, USUAL_MASK, (64, 64))
+    begun = start_from(network_of(2, classes=80), spec, str(path))
+    assert begun.notes == ("classes: in another order in the weights, matched by name",)
+    assert begun.spec.mask == PUBLISHED_MASK
 
 
 @pytest.fixture(scope="module")

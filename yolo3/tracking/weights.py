@@ -14,9 +14,12 @@ import mlflow
 import mlflow.artifacts
 from mlflow.models.model import MLMODEL_FILE_NAME
 
+from yolo3.data.annotations import read_classes
+from yolo3.data.project import PROJECT_DIR
 from yolo3.detector.engines import NETWORK_FILE
 from yolo3.detector.load import DATA_FOLDER
 from yolo3.network.formats import read_file
+from yolo3.network.outputs import match_outputs
 from yolo3.network.spec import NetworkSpec
 from yolo3.network.weights import (
     NO_WEIGHTS,
@@ -33,6 +36,7 @@ from yolo3.tracking.secrets import redact
 URI = re.compile(r"[a-z][a-z0-9+.-]+:/|m-[0-9a-f]{32}$")
 """What a logged model is called: runs:/…, models:/…, the address of its folder, or m-…"""
 
+COCO_NAMES = "model_data/coco_classes.txt"
 TAG_LENGTH = 250  # characters; Azure ML takes 256
 
 
@@ -41,7 +45,8 @@ class Start:
     """Tell what a training starts from.
 
     spec: the training's own, with the mask of the weights where they filled the outputs.
-    kind, sha256: of the file, empty for random weights.
+    kind, sha256: of the file, empty for random weights. notes: what its outputs were trained for,
+    where that is not what this training has.
     """
 
     weights_path: str
@@ -49,6 +54,7 @@ class Start:
     report: Filled
     kind: str = ""
     sha256: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def filled(self) -> tuple[str, ...]:
@@ -61,7 +67,7 @@ class Start:
             loaded = f"{self.weights_path} ({self.kind}): {self.report}"
         else:
             loaded = "weights_path=none: training from random weights, nothing is frozen"
-        return [loaded, f"mask: {_mask_in_words(self.spec)}"]
+        return [loaded, *self.notes, f"mask: {_mask_in_words(self.spec)}"]
 
     def log(self) -> None:
         """Record it in the active run: `weights.json`, and a tag that the UI shows."""
@@ -74,6 +80,7 @@ class Start:
             "weights_path": self.weights_path,
             "kind": self.kind,
             "sha256": self.sha256,
+            "notes": self.notes,
             "mask": self.spec.mask,
             "layers": {
                 "filled": len(self.report.filled),
@@ -111,10 +118,13 @@ def _load(network, spec, weights_path):
         weights = read_file(file, network)
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest in {official.sha256 for official in OFFICIAL.values()}:
+        weights = replace(weights, class_names=read_classes(PROJECT_DIR / COCO_NAMES))
     told = redact(weights_path)
-    report = fill(network, weights.arrays, told)
-    own = weights.mask if weights.mask and outputs_filled(network, report) else spec.mask
-    return Start(told, replace(spec, mask=own), report, weights.kind, digest)
+    matched = match_outputs(weights, network, spec)
+    report = fill(network, matched.arrays, told)
+    mask = matched.mask if outputs_filled(network, report) else spec.mask
+    return Start(told, replace(spec, mask=mask), report, weights.kind, digest, matched.notes)
 
 
 @contextmanager
