@@ -155,10 +155,9 @@ def test_a_logged_model_is_found_by_every_kind_of_uri(network, spec, photo, lock
             thresholds=Thresholds(0.6, 0.5, 4),
             engine=EngineChoice("keras"),
             example=photo,
-            registered_model_name="detector",
-            metadata={"stage": "fine-tune"},
             step=3,
         )
+    mlflow.register_model(info.model_uri, "detector")
     expected = Detector(
         KerasEngine(network, spec), spec, thresholds=Thresholds(0.6, 0.5, 4)
     ).detect([photo])[0]
@@ -175,8 +174,8 @@ def test_a_logged_model_is_found_by_every_kind_of_uri(network, spec, photo, lock
         np.testing.assert_allclose(found.boxes_xyxy, expected.boxes_xyxy, atol=0.01)
     logged = mlflow.get_logged_model(info.model_id)
     assert logged.name == "keras-yolo-model" and logged.status == "READY"
-    assert [(metric.key, metric.value) for metric in logged.metrics] == [("val_ap50", 0.5)]
-    assert info.metadata == {"stage": "fine-tune"} and sys.path == path_before
+    assert not logged.metrics  # those of the step may be of other weights
+    assert sys.path == path_before
     with pytest.raises(ModelError, match="no model at 'models:/missing/1'"):
         load_detector("models:/missing/1")
 

@@ -125,3 +125,10 @@ def test_json_names_no_folder_of_this_machine(tmp_path):
 def test_an_unequal_number_of_pictures_is_refused():
     with pytest.raises(ValueError, match="expected detections of 1 pictures, got those of 0"):
         Evaluation(("hat",), (picture_of([]),), ())
+
+
+def test_the_clearest_picture_has_the_surest_right_detection(tmp_path):
+    evaluation = evaluation_on_disk(tmp_path)
+    assert evaluation.clearest().path.name == "right.png"  # "two wrong" has the higher score
+    nothing = Evaluation(("helmet", "hat"), evaluation.pictures, (found([]),) * 6)
+    assert nothing.clearest() is evaluation.pictures[0]

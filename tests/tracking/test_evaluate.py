@@ -31,10 +31,28 @@ def test_a_logged_model_measures_as_it_did_in_training(trained, model, scenes, t
     assert here["pictures"] == trainings["pictures"]
     assert sum(len(picture["detections"]) for picture in here["pictures"]) > 40
     assert run.data.params["model"] == str(model)
+    assert not run.inputs.model_inputs  # this store does not know the model
     [given] = run.inputs.dataset_inputs
     assert given.dataset.digest == trained.run.inputs.dataset_inputs[1].dataset.digest
     names = {file.path for file in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
     assert "evaluation" in names
+
+
+def test_the_page_of_the_model_has_what_was_measured(trained, at_trained, scenes):
+    """The training's own figures stay, and those of another list stand beside them."""
+    uri = f"runs:/{trained.run_id}/{FINAL_MODEL}"
+    done = evaluate("--model", uri, "--annotation-path", scenes.train)
+    assert done.exit_code == 0, done.output
+    client = mlflow.MlflowClient()
+    [newest] = client.search_runs(["0"], order_by=["attributes.start_time DESC"], max_results=1)
+    run = client.get_run(newest.info.run_id)
+    [model] = [m for m in client.search_logged_models(["0"]) if m.name == FINAL_MODEL]
+    assert [given.model_id for given in run.inputs.model_inputs] == [model.model_id]
+    found = {(m.key, m.dataset_name): m for m in model.metrics}
+    assert found["AP50", scenes.train.stem].value == run.data.metrics["AP50"]
+    assert found["AP50", scenes.train.stem].run_id == run.info.run_id
+    assert found["AP50", scenes.val.stem].run_id == trained.run_id
+    client.delete_run(run.info.run_id)
 
 
 def test_mistakes_are_told_and_open_no_run(model, scenes, tracking, tmp_path):

@@ -52,6 +52,20 @@ def test_what_is_written_is_sent_once_and_in_order(tracking):
     assert history(run_id, "AP") == [(3, 0.5)]
 
 
+def test_metrics_of_a_model_go_to_its_page(tracking):
+    run_id = new_run()
+    model = MlflowClient().create_logged_model("0", "detector", source_run_id=run_id)
+    about = {"model_id": model.model_id, "dataset_name": "list", "dataset_digest": "abc"}
+    journal = Journal(run_id)
+    journal.write({"loss": 1.0}, 3)
+    journal.write({"AP": 0.5}, 3, about)
+    journal.send()
+    [metric] = MlflowClient().get_logged_model(model.model_id).metrics
+    assert (metric.key, metric.value, metric.step, metric.run_id) == ("AP", 0.5, 3, run_id)
+    assert (metric.dataset_name, metric.dataset_digest) == ("list", "abc")
+    assert history(run_id, "AP") == [(3, 0.5)] and history(run_id, "loss") == [(3, 1.0)]
+
+
 def test_what_an_earlier_process_sent_is_not_sent_again(tracking):
     run_id = new_run()
     first = Journal(run_id)

@@ -2,7 +2,13 @@ import mlflow
 import pytest
 from mlflow.entities import LoggedModelStatus
 
-from yolo3.tracking.models import WEIGHTS_TAG, log_once, register_once
+from yolo3.tracking.models import (
+    WEIGHTS_TAG,
+    describe_model,
+    known_model_id,
+    log_once,
+    register_once,
+)
 
 
 @pytest.fixture
@@ -35,6 +41,27 @@ def test_a_model_is_logged_with_the_digest_of_its_weights(client):
     assert (model.name, model.status) == ("detector", LoggedModelStatus.READY)
     assert model.tags[WEIGHTS_TAG] == "aa"
     assert not client.search_registered_models()
+
+
+def test_a_model_is_described(client):
+    describe_model("detector", "nothing there yet")
+    log_once("detector", "aa", log, save)
+    describe_model("detector", "finds hats")
+    [model] = models(client)
+    assert model.tags["mlflow.note.content"] == "finds hats"
+
+
+def test_the_id_of_a_model_is_known_by_each_name(client, tmp_path):
+    model_id = log_once("detector", "aa", log, save)
+    mlflow.set_tag("mlflow.note.content", "finds hats")
+    register_once("detector", "figures")
+    assert client.get_model_version("figures", "1").description == "finds hats"
+    run_id = mlflow.active_run().info.run_id
+    folder = mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=str(tmp_path))
+    for name in (model_id, f"runs:/{run_id}/detector", "models:/figures/1", folder):
+        assert known_model_id(name) == model_id
+    client.delete_logged_model(model_id)
+    assert known_model_id(folder) is None and known_model_id(str(tmp_path / "nowhere")) is None
 
 
 def test_what_is_there_is_kept(client):

@@ -1,18 +1,23 @@
 """A training that was killed, interrupted, or lost its server; and how it went on."""
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import mlflow
 import pytest
 from job_cases import PROJECT, Trained, as_arguments, fail_training, run_training, tiny_options
+from network_cases import TINY_ANCHORS
 from server_cases import TrackingServer, environment
 
 import train
+from yolo3.data.annotations import read_classes
+from yolo3.network.spec import make_spec, read_anchors
 from yolo3.tracking import outage
 from yolo3.tracking import train as job
 from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
@@ -157,11 +162,55 @@ def test_what_cannot_be_resumed_says_why(trained, at_trained, tmp_path):
     assert f"batch_size is 5, but run {bare} has 4 and goes on with it" in told
 
 
-def test_pictures_that_changed_are_refused(trained, at_trained):
+@pytest.mark.parametrize("held_out", [True, False])
+def test_images_that_changed_are_refused_and_their_list_is_named(trained, at_trained, held_out):
     run = trained.client.get_run(trained.run_id)
-    digests = {"training": "0" * 64, "validation": "0" * 64}
-    with pytest.raises(ResumeError, match="its (training|validation) pictures or their boxes"):
-        job.Past(run, None, None).check_data(digests)
+    values = trained.json("parameters.json")
+    settings = job.Settings(**(values if held_out else values | {"val_annotation_path": ""}))
+    digests = {
+        tag.value: json.loads(given.dataset.profile)["sha256"]
+        for given in run.inputs.dataset_inputs
+        for tag in given.tags
+        if tag.key == "mlflow.data.context"
+    }
+    past = job.Past(run, settings, None)
+    past.check_data(digests)
+    for context in digests:
+        path = values[
+            "val_annotation_path" if held_out and context == "validation" else "annotation_path"
+        ]
+        with pytest.raises(ResumeError, match=f"^{path}: its {context} images or their boxes"):
+            past.check_data(digests | {context: "0" * 64})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "path", "message"),
+    [
+        ("class_names", ("kitten", "hat", "bare"), "classes_path", "expected kitten, hat, bare"),
+        ("class_names", ("helmet", "hat"), "classes_path", "expected helmet, hat;"),
+        ("anchors_wh", TINY_ANCHORS, "anchors_path", "expected 5,7, 9,12, 14,11, 22,30, "),
+    ],
+)
+def test_a_file_that_changed_since_the_run_began_is_named(
+    scenes, tracking, tmp_path, field, value, path, message
+):
+    """The run recorded other class names or anchors than its files have today."""
+    given = train.main.make_context(
+        "train.py", as_arguments(tiny_options(scenes, tmp_path / "logs"))
+    ).params
+    given.pop("resume")
+    began = make_spec(
+        read_classes(PROJECT / given["classes_path"]),
+        read_anchors(PROJECT / given["anchors_path"]),
+        (96, 64),
+    )
+    client = mlflow.MlflowClient()
+    run_id = client.create_run("0").info.run_id
+    client.log_dict(run_id, given, "parameters.json")
+    client.log_text(run_id, replace(began, **{field: value}).to_json(), "network.json")
+    told = fail_training({"resume": run_id})
+    assert f"{PROJECT / given[path]}: its " in told and message in told
+    assert client.get_run(run_id).info.status == "RUNNING"
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):

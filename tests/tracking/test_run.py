@@ -1,4 +1,5 @@
 import random
+from types import SimpleNamespace
 
 import mlflow
 import pytest
@@ -21,6 +22,27 @@ def test_files_are_sought_here_and_then_in_the_project(tmp_path, monkeypatch):
     assert record.find_file(classes).read_text() == "mine\n"
     assert str(record.find_file("nowhere.txt")) == "nowhere.txt"
     assert record.find_file(str(tmp_path / classes)) == tmp_path / classes
+
+
+@pytest.mark.parametrize(
+    ("uri", "command", "address"),
+    [
+        ("sqlite:///mlflow.db", "mlflow ui", "then open http://127.0.0.1:5000"),
+        (
+            "sqlite:////some where/m.db",
+            "mlflow ui --backend-store-uri 'sqlite:////some where/m.db'",
+            "then open http://127.0.0.1:5000",
+        ),
+        ("http://me:secret@host:5000/", "", "view the run: http://***@host:5000"),
+    ],
+)
+def test_the_way_to_a_runs_page(tmp_path, monkeypatch, uri, command, address):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(record.mlflow, "get_tracking_uri", lambda: uri)
+    run = SimpleNamespace(info=SimpleNamespace(experiment_id="3", run_id="abc"))
+    *before, link = record.how_to_view(run).splitlines()
+    assert before == ([f"view the run: {command}"] if command else [])
+    assert link == f"{address}/#/experiments/3/runs/abc?workflowType=machine_learning"
 
 
 def test_a_run_that_is_given_is_entered(tracking, monkeypatch, capsys):

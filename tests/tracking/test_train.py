@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from job_cases import PROJECT, as_arguments, fail_training, run_training, tiny_options
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from PIL import Image
 
 import train
@@ -21,7 +22,6 @@ from yolo3.network.model import output_layers
 from yolo3.network.weights import read_weights
 from yolo3.tracking import train as job
 from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
-from yolo3.tracking.note import NOTE
 from yolo3.tracking.train import Settings
 from yolo3.training.precision import choose_precision
 
@@ -132,6 +132,35 @@ def test_figures_and_gallery_are_pictures(trained):
             assert min(image.size) > 100
 
 
+@pytest.mark.parametrize(("name", "prefix"), [(FROZEN_MODEL, "frozen_"), (FINAL_MODEL, "")])
+def test_the_page_of_a_model_has_its_own_metrics_and_data(trained, name, prefix):
+    """Not those of the last epoch's step, whose weights may not be the ones that were kept."""
+    stage = prefix.removesuffix("_") or "finetune"
+    [model] = [m for m in trained.client.search_logged_models(["0"]) if m.name == name]
+    metrics = {metric.key: metric for metric in model.metrics}
+    expected = trained.json(f"evaluation/{stage}/evaluation.json")["metrics"]
+    assert {f"{prefix}AP50", f"{prefix}AP", f"{stage}_loss"} <= set(metrics)
+    for key, value in expected.items():
+        assert metrics[f"{prefix}{key}"].value == pytest.approx(value, abs=1e-9), key
+    assert not [key for key in metrics if key.startswith(("val_", "system/", "data_", "loss"))]
+    validation = trained.run.inputs.dataset_inputs[1].dataset
+    for metric in metrics.values():
+        given = (metric.dataset_name, metric.dataset_digest)
+        assert given == (validation.name, validation.digest), metric.key
+    note = model.tags[MLFLOW_RUN_NOTE]
+    assert f"--model runs:/{trained.run_id}/{name} " in note and f"`evaluation/{stage}/" in note
+    assert f"| `{name}` | {expected['AP50']:.3f} | {expected['AP']:.3f} |" in note
+
+
+def test_the_last_lines_are_the_command_and_the_link_to_the_run(trained):
+    *_, command, link = trained.output.splitlines()
+    assert command == f"view the run: mlflow ui --backend-store-uri {trained.store}" or (
+        command == "view the run: mlflow ui"
+    )
+    page = f"#/experiments/0/runs/{trained.run_id}?workflowType=machine_learning"
+    assert link == f"then open http://127.0.0.1:5000/{page}"
+
+
 def test_both_stages_log_a_model_of_two_flavours(trained, scenes, at_trained):
     logged = trained.client.search_logged_models(["0"])
     assert sorted(model.name for model in logged) == sorted([FROZEN_MODEL, FINAL_MODEL])
@@ -182,7 +211,7 @@ def test_a_person_can_read_how_it_goes(trained):
     for start in ("frozen 1/1  loss ", "finetune 1/2  loss ", "finetune 2/2  loss "):
         [line] = [line for line in lines if line.startswith(start)]
         assert "val loss" in line and "val AP50" in line and line.endswith("images/s")
-    assert f"--model runs:/{trained.run_id}/{FINAL_MODEL}" in lines[-1]
+    assert f"--model runs:/{trained.run_id}/{FINAL_MODEL}" in lines[-3]
 
 
 @pytest.fixture
@@ -210,7 +239,7 @@ def plan(scenes, tmp_path, monkeypatch):
     monkeypatch.setattr(register, lambda *names: plans[-1].registered.append(names))
     monkeypatch.setattr(job, "_record_start", lambda *_: None)
     monkeypatch.setattr(job, "remove_checkpoints", lambda _: None)
-    no_run = SimpleNamespace(info=SimpleNamespace(run_id="no-run"))
+    no_run = SimpleNamespace(info=SimpleNamespace(run_id="no-run", experiment_id="0"))
     monkeypatch.setattr(job.record, "open_run", lambda _: nullcontext(no_run))
 
     def prepare(**changes):
@@ -228,7 +257,8 @@ def paths(pictures):
 def read(scenes, **changes):
     options = tiny_options(scenes, "logs") | changes
     values = train.main.make_context("", as_arguments(options)).params
-    return job.read_data(Settings(**{n: v for n, v in values.items() if n != "resume"}))
+    settings = Settings(**{n: v for n, v in values.items() if n != "resume"})
+    return job.read_data(settings, ("helmet", "hat", "bare"))
 
 
 def test_lists_choose_the_pictures(scenes):
@@ -354,6 +384,7 @@ def test_train_py_alone_skips_a_stage_and_logs_float32(alone, clone):
         assert isinstance(load_detector(model.artifact_location).engine, KerasEngine)
     [version] = trained.client.search_model_versions("name='figures'")
     assert version.run_id == trained.run_id
+    assert version.description == trained.run.data.tags[MLFLOW_RUN_NOTE]
 
 
 def test_mistakes_are_told_before_a_run_is_opened(scenes, base, tracking, tmp_path):
@@ -402,7 +433,8 @@ def test_a_registry_that_refuses_leaves_a_whole_run_to_go_on_with(
     output = fail_training(options | {"registered_model_name": "figures"})
     assert "only the model is not registered as 'figures': " in output
     [run] = mlflow.MlflowClient().search_runs(["0"])
-    assert run.info.status == "FAILED" and "AP50" in run.data.metrics and NOTE in run.data.tags
+    assert run.info.status == "FAILED" and "AP50" in run.data.metrics
+    assert MLFLOW_RUN_NOTE in run.data.tags
     assert f"mlflow run . -P resume={run.info.run_id}" in output
 
     monkeypatch.delenv("MLFLOW_REGISTRY_URI")

@@ -132,7 +132,8 @@ def logged_arrays(source):
 def test_logged_model_gives_its_weights_and_mask(source, logged_arrays, tracking, tmp_path):
     with mlflow.start_run() as run:
         spec = spec_of(mask=PUBLISHED_MASK)
-        info = log_detector(source, spec, name="model", lock=LOCK, registered_model_name="tiny")
+        info = log_detector(source, spec, name="model", lock=LOCK)
+    mlflow.register_model(info.model_uri, "tiny")
     folder = tmp_path / "downloaded"
     mlflow.artifacts.download_artifacts(artifact_uri=info.model_uri, dst_path=str(folder))
     uris = [f"runs:/{run.info.run_id}/model", info.model_uri, info.model_id, "models:/tiny/1"]

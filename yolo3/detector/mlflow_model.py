@@ -13,16 +13,18 @@ import base64
 import io
 import platform
 import shutil
+import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import mlflow.keras
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
+from mlflow.entities import LoggedModelOutput
 from mlflow.models import Model, ModelSignature
 from mlflow.models.model import MLMODEL_FILE_NAME, ModelInfo
+from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import Array, Object, Property
 from packaging.requirements import Requirement
@@ -124,40 +126,39 @@ def log_detector(
     engine: EngineChoice | None = None,
     built: Path | None = None,
     example: Image.Image | None = None,
-    registered_model_name: str | None = None,
-    metadata: dict | None = None,
     tags: dict | None = None,
     step: int = 0,
 ) -> ModelInfo:
-    """Log a detector to the active run (or a new one); arguments as in `save_detector`.
+    """Log a detector to the active run; arguments as in `save_detector`.
 
-    step: the training step that it stands for; the run's metrics of that step are linked to it.
+    step: the training step that it is the output of.
+    `Model.log` would link every metric of that step to the model, although a stage keeps the
+    weights of an earlier epoch. The metrics of this model are logged with its id.
     """
-
-    def save_model(path, mlflow_model, **_):
+    client, run_id = MlflowClient(), mlflow.active_run().info.run_id
+    params = client.get_run(run_id).data.params
+    logged = mlflow.initialize_logged_model(name, source_run_id=run_id, tags=tags, params=params)
+    model = Model(
+        artifact_path=logged.artifact_location,
+        run_id=run_id,
+        model_uuid=logged.model_id,
+        model_id=logged.model_id,
+    )
+    with tempfile.TemporaryDirectory() as temporary:
         save_detector(
             network,
             spec,
-            path,
+            Path(temporary),
             lock=lock,
             thresholds=thresholds,
             engine=engine,
             built=built,
             example=example,
-            mlflow_model=mlflow_model,
+            mlflow_model=model,
         )
-
-    return Model.log(
-        artifact_path=None,
-        name=name,
-        flavor=SimpleNamespace(save_model=save_model),
-        flavor_name=mlflow.keras.FLAVOR_NAME,
-        registered_model_name=registered_model_name or None,
-        metadata=metadata,
-        tags=tags,
-        step=step,
-        validate_serving_input=False,  # would load it once more, and leave its folder on sys.path
-    )
+        client.log_model_artifacts(logged.model_id, temporary)
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
+    return model.get_model_info(mlflow.finalize_logged_model(logged.model_id, "READY"))
 
 
 def as_float32(network: keras.Model) -> keras.Model:

@@ -12,7 +12,7 @@ from yolo3.data.pictures import Picture, read_again
 from yolo3.detector.ahead import ahead
 from yolo3.evaluation.ap import AveragePrecision, average_precision
 from yolo3.evaluation.curves import ThresholdCurves, threshold_curves
-from yolo3.evaluation.matching import Outcome, confusion_matrix, match
+from yolo3.evaluation.matching import UNMATCHED, Outcome, confusion_matrix, match
 from yolo3.evaluation.names import metric_names, short_names
 from yolo3.network.postprocess import Detections
 
@@ -139,6 +139,18 @@ class Evaluation:
             for outcome, name in zip(self.outcomes, self.picture_names, strict=True)
         ]
         return sorted(range(len(keys)), key=keys.__getitem__)
+
+    def clearest(self) -> Picture:
+        """Return the picture with the surest right detection; the first where none is right."""
+
+        def surest(outcome):
+            right = np.flatnonzero(outcome.truth_of_detection != UNMATCHED)
+            scores = outcome.detections.scores[np.setdiff1d(right, outcome.confused)]
+            return scores.max(initial=0.0)
+
+        return max(
+            zip(self.pictures, self.outcomes, strict=True), key=lambda pair: surest(pair[1])
+        )[0]
 
     def as_json(self) -> dict:
         """Return metrics, classes and each picture's true and found boxes as plain values.

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import mlflow
 from mlflow.models import Model
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from yolo3.data.augmentation import Augmentation
 from yolo3.data.batches import Batches
 from yolo3.data.pictures import read_again
+from yolo3.data.project import find_file
 from yolo3.detector.detector import Detector
 from yolo3.detector.engines import KERAS, build_engine, choose_engine
 from yolo3.detector.keras_engine import KerasEngine
@@ -30,9 +32,10 @@ from yolo3.network.spec import NetworkSpec
 from yolo3.network.weights import weights_digest
 from yolo3.tracking import provenance
 from yolo3.tracking import run as record
+from yolo3.tracking.dataset import LabelledPictures
 from yolo3.tracking.journal import Journal
-from yolo3.tracking.models import log_once, register_once
-from yolo3.tracking.note import NOTE, training_note
+from yolo3.tracking.models import describe_model, log_once, register_once
+from yolo3.tracking.note import training_note
 from yolo3.tracking.outage import TrackingAway, asking_once, is_outage, patiently
 from yolo3.tracking.resume import Standing, upload_checkpoint
 from yolo3.training.checkpoint import FILE, StageState, read_checkpoint, write_checkpoint
@@ -44,6 +47,7 @@ from yolo3.training.validation import VAL_BATCH_SIZE, evaluate_detector, one_box
 
 FROZEN_MODEL = "keras-yolo-model-frozen-pass"
 FINAL_MODEL = "keras-yolo-model"
+MODELS = {"frozen_": FROZEN_MODEL, "": FINAL_MODEL}  # by the prefix of their metrics
 FINE_TUNE_RATE = 0.1  # of initial_lr: the outputs alone bear more than all layers do
 PARITY_PICTURES = 64  # at most, of the validation pictures, to hold the engine against Keras on
 UPLOAD_SECONDS = 60.0  # at least, between two checkpoints that go to MLflow
@@ -155,18 +159,19 @@ class Job:
             for name, value in check().items()
             if name.endswith("loss")
         }
-        evaluation, parity = self._log_stage(stage, model_name)
+        evaluation, parity, model_id = self._log_stage(stage, model_name)
         measured = evaluation.metrics() | (parity.metrics() if parity else {})
         numbers = {f"{prefix}{name}": value for name, value in measured.items()}
         self.metrics |= losses | numbers
-        self.journal.write(losses | numbers, step)
+        self.journal.write(losses | numbers, step, self._about(model_id))
         self._patiently(self.journal.send)
         print(_summary(stage.name, evaluation, parity), flush=True)
 
-    def _log_stage(self, stage, model_name) -> tuple[Evaluation, Parity | None]:
+    def _log_stage(self, stage, model_name) -> tuple[Evaluation, Parity | None, str | None]:
         """Evaluate the detector that the learner is now; log the report and the model.
 
-        Returns the evaluation, and how near the engine is to Keras (None for Keras itself).
+        Returns the evaluation, how near the engine is to Keras (None for Keras itself), and the id
+        of the logged model (None where the server knows none).
         """
         network = as_float32(self.learner.network)  # what is logged is what is measured
         choice = choose_engine(self.settings.engine)
@@ -179,10 +184,17 @@ class Job:
             def log():
                 provenance.log_weights(stage.name, network)
                 record.log_report(evaluation, f"evaluation/{stage.name}")
-                self._log_model(network, choice, built, evaluation, model_name)
+                return self._log_model(network, choice, built, evaluation, model_name)
 
-            self._patiently(log)
-        return evaluation, parity
+            return evaluation, parity, self._patiently(log)
+
+    def _about(self, model_id) -> dict[str, str]:
+        """Name what final metrics were measured on: the logged model and the validation data."""
+        if model_id is None:
+            return {}
+        path = find_file(self.settings.val_annotation_path or self.settings.annotation_path)
+        data = LabelledPictures(self.data.val, self.data.class_names, path)
+        return {"model_id": model_id, "dataset_name": data.name, "dataset_digest": data.digest}
 
     def _parity(self, network, detector) -> Parity:
         """Hold the engine against Keras itself on validation pictures."""
@@ -196,18 +208,18 @@ class Job:
             "thresholds": Thresholds(score_threshold=_usable(evaluation.curves.best_threshold)),
             "engine": choice,
             "built": built,
-            "example": read_again(self.data.val[0]),
+            "example": read_again(evaluation.clearest()),
         }
 
         def log(tags):
             step = len(self.history)
-            log_detector(network, self.spec, name=name, tags=tags, step=step, **content)
+            return log_detector(network, self.spec, name=name, tags=tags, step=step, **content)
 
         def save(folder):
             model = Model(artifact_path=name, run_id=self.run_id)
             save_detector(network, self.spec, folder, mlflow_model=model, **content)
 
-        log_once(name, weights_digest(network), log, save)
+        return log_once(name, weights_digest(network), log, save)
 
     def _record_result(self, boundary: int):
         """Log what the training ends with; `boundary` epochs of it were the first stage."""
@@ -217,8 +229,12 @@ class Job:
                 figures.training_curves(self.history, boundary), "figures/training.png"
             )
         provenance.log_result(self.metrics)
-        models = {"frozen_": FROZEN_MODEL, "": FINAL_MODEL}
-        mlflow.set_tag(NOTE, training_note(self.run_id, models, self.metrics, len(self.data.val)))
+        describe = partial(
+            training_note, self.run_id, metrics=self.metrics, pictures=len(self.data.val)
+        )
+        mlflow.set_tag(MLFLOW_RUN_NOTE, describe(MODELS))
+        for prefix, name in MODELS.items():
+            describe_model(name, describe({prefix: name}))
 
     def _register(self, name):
         try:

@@ -29,11 +29,17 @@ class Journal:
         self._present: set[tuple[str, int]] | None = None  # asked for when it matters
         self._doubtful = True
 
-    def write(self, numbers: dict[str, float], step: int) -> None:
-        """Write metrics of one step, which `send` sends."""
+    def write(
+        self, numbers: dict[str, float], step: int, about: dict[str, str] | None = None
+    ) -> None:
+        """Write metrics of one step, which `send` sends.
+
+        about: what they were measured on: MLflow's `model_id`, `dataset_name`, `dataset_digest`.
+        """
         now = time.time_ns() // 1_000_000
         plain = {name: float(value) for name, value in numbers.items()}
-        self.entries.append({"time": now, "step": int(step), "numbers": plain})
+        entry = {"time": now, "step": int(step), "numbers": plain, "about": about or {}}
+        self.entries.append(entry)
 
     def log(self, numbers: dict[str, float], step: int = 0) -> None:
         """Write metrics and send them; raises what MLflow raises."""
@@ -74,10 +80,14 @@ class Journal:
 
     def _metrics(self, entry):
         return [
-            Metric(name, value, entry["time"], entry["step"])
+            Metric(name, value, entry["time"], entry["step"], **self._about(entry))
             for name, value in entry["numbers"].items()
             if (name, entry["step"]) not in self._present
         ]
+
+    def _about(self, entry):
+        about = entry.get("about")  # checkpoints of earlier versions have none
+        return about | {"run_id": self._run_id} if about else {}
 
     def _ask(self):
         """Ask which metrics the run has, by name and step."""

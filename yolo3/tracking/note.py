@@ -2,27 +2,27 @@
 
 from collections.abc import Mapping
 
-NOTE = "mlflow.note.content"  # a tag: the run's description, in markdown
 CLASSES = 20  # at most, to be told: a tag holds 8000 characters
 
 
 def training_note(
     run_id: str, models: Mapping[str, str], metrics: Mapping[str, float], pictures: int
 ) -> str:
-    """Describe a training by what it ends with.
+    """Describe a training by what it ends with, or one of its models.
 
     models: name of each logged model, the last one last, by the prefix of its metrics.
     pictures: number of validation pictures.
     """
-    *_, final = models.values()
+    prefix, final = list(models.items())[-1]
+    stage = prefix.removesuffix("_") or "finetune"
     rows = "\n".join(
-        f"| `{name}` | {' | '.join(f'{metrics[prefix + key]:.3f}' for key in ('AP50', 'AP'))} |"
-        for prefix, name in models.items()
+        f"| `{name}` | {metrics[f'{each}AP50']:.3f} | {metrics[f'{each}AP']:.3f} |"
+        for each, name in models.items()
     )
     classes = sorted(
-        (value, name.removeprefix("AP50_"))
+        (value, name.removeprefix(f"{prefix}AP50_"))
         for name, value in metrics.items()
-        if name.startswith("AP50_")
+        if name.startswith(f"{prefix}AP50_")
     )
     told = ", ".join(f"{name} {value:.3f}" for value, name in classes[:CLASSES]) or "none has a box"
     more = f" and {len(classes) - CLASSES} better ones" if len(classes) > CLASSES else ""
@@ -36,5 +36,6 @@ AP50 of the last by class, lowest first: {told}{more}.
 
     python -m yolo3 detect --model runs:/{run_id}/{final} --input PICTURE --output found
 
-What it finds and misses, worst pictures first: `evaluation/finetune/gallery` among the artifacts.
+What it finds and misses, worst pictures first: `evaluation/{stage}/gallery` among the artifacts
+of the run.
 """

@@ -124,8 +124,9 @@ def pretrain(settings: Settings) -> dict[str, float]:
         output.with_suffix(".json").write_text(json.dumps(story, indent=1) + "\n", "utf-8")
         mlflow.log_artifact(str(output))
         mlflow.log_artifact(str(output.with_suffix(".json")))
-        print(f"{output}: body of epoch {best['epoch']}, val AP50 {best['val_AP50']:.3f}")
-        return best
+    print(f"{output}: body of epoch {best['epoch']}, val AP50 {best['val_AP50']:.3f}")
+    print(record.how_to_view(run))
+    return best
 
 
 def _check_places(settings):

@@ -13,11 +13,14 @@ from typing import TypeVar
 
 import filelock
 import mlflow
+import mlflow.artifacts
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
+from yolo3.data.project import find_file
+from yolo3.network.spec import NetworkSpec
 from yolo3.tracking.secrets import redact
 from yolo3.training.checkpoint import (
     FILE,
@@ -32,6 +35,8 @@ SLOTS = ("checkpoint/even.npz", "checkpoint/odd.npz")
 INTERRUPTED = "interrupted"
 RESUMES = "resumes"
 PARAMETERS = "parameters.json"
+NETWORK = "network.json"
+_CHANGED = "put back what was changed, or start a new run"
 
 Settings = TypeVar("Settings")
 
@@ -60,15 +65,38 @@ class Past:
     def run_id(self) -> str:
         return self.run.info.run_id
 
+    def check_spec(self, planned: NetworkSpec) -> None:
+        """Compare classes and anchors of today with those that the run recorded.
+
+        Raises ResumeError that names the file; a run that was killed before it recorded them has
+        trained nothing yet, and takes those of today.
+        """
+        try:
+            text = mlflow.artifacts.load_text(f"runs:/{self.run_id}/{NETWORK}")
+        except (MlflowException, OSError):
+            return
+        recorded = NetworkSpec.from_json(text)
+        for name, value, path in (
+            ("class names", "class_names", self.settings.classes_path),
+            ("anchors", "anchors_wh", self.settings.anchors_path),
+        ):
+            if getattr(planned, value) != getattr(recorded, value):
+                raise ResumeError(
+                    f"{find_file(path)}: its {name} are not those that run {self.run_id} began "
+                    f"with, expected {_listed(getattr(recorded, value))}; {_CHANGED}"
+                )
+
     def check_data(self, digests: dict[str, str]) -> None:
-        """Hold the pictures of today, by context, against those that the run recorded."""
+        """Compare the pictures of today, by context, with those that the run recorded."""
+        lists = {"training": self.settings.annotation_path}
+        lists["validation"] = self.settings.val_annotation_path or lists["training"]
         for given in self.run.inputs.dataset_inputs:
             context = next(t.value for t in given.tags if t.key == "mlflow.data.context")
             recorded = json.loads(given.dataset.profile)["sha256"]
             if digests.get(context) != recorded:
                 raise ResumeError(
-                    f"run {self.run_id}: its {context} pictures or their boxes are not those of "
-                    f"{given.dataset.name} today; expected the digest {recorded}"
+                    f"{find_file(lists[context])}: its {context} images or their boxes are not "
+                    f"those that run {self.run_id} began with; {_CHANGED}"
                 )
 
 
@@ -96,6 +124,11 @@ def look_back(run_id: str, kind: type[Settings], changed: dict) -> Past:
                 "with it; give no other parameters with resume"
             )
     return Past(run, settings, _newest(client, run_id, Path(settings.log_dir) / run_id / FILE))
+
+
+def _listed(values):
+    """Write class names, or widths and heights of anchors, as their file has them."""
+    return ", ".join(v if isinstance(v, str) else ",".join(f"{n:g}" for n in v) for v in values)
 
 
 def _recorded(client, run_id, kind):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,7 +114,7 @@ def _check_store() -> None:
     uri = mlflow.get_tracking_uri()
     if not uri.startswith(SQLITE):
         return
-    file = Path(uri.removeprefix(SQLITE).partition("?")[0])
+    file = _store_file(uri)
     try:
         if file.exists():
             file.open("r+b").close()
@@ -131,6 +132,29 @@ def _check_store() -> None:
 def _write_in(folder):
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()
+
+
+def how_to_view(run: mlflow.ActiveRun) -> str:
+    """Give the command that opens MLflow's pages, and the link to a run there.
+
+    Without the workflow in the link, MLflow 3 opens on its pages for language models.
+    """
+    uri = redact(mlflow.get_tracking_uri())
+    page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    page += "?workflowType=machine_learning"
+    if uri.startswith("http"):
+        return f"view the run: {uri.rstrip('/')}/{page}"
+    if not uri.startswith(SQLITE):
+        return f"view the run: {run.info.run_id} at {_shown_uri()}"
+    command = ["mlflow", "ui"]
+    if _store_file(uri).resolve() != Path("mlflow.db").resolve():
+        command += ["--backend-store-uri", uri]
+    return f"view the run: {shlex.join(command)}\nthen open http://127.0.0.1:5000/{page}"
+
+
+def _store_file(uri: str) -> Path:
+    """Find the file of a store in SQLite."""
+    return Path(uri.removeprefix(SQLITE).partition("?")[0])
 
 
 def _shown_uri() -> str:

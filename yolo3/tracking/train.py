@@ -25,7 +25,7 @@ from yolo3.tracking.dataset import boxes_per_class, log_pictures, picture_line
 from yolo3.tracking.job import FINAL_MODEL, Job
 from yolo3.tracking.journal import Journal
 from yolo3.tracking.registry import check_name
-from yolo3.tracking.resume import Past, alone_in, look_back, remove_checkpoints
+from yolo3.tracking.resume import NETWORK, Past, alone_in, look_back, remove_checkpoints
 from yolo3.tracking.secrets import refuse_secrets
 from yolo3.tracking.weights import Start, start_from
 from yolo3.training import determinism
@@ -79,9 +79,8 @@ class Data:
         }
 
 
-def read_data(settings: Settings) -> Data:
+def read_data(settings: Settings, class_names: tuple[str, ...]) -> Data:
     """Read, check and divide the pictures; DataError tells all that is wrong at once."""
-    class_names = read_classes(record.find_file(settings.classes_path))
     given = [settings.annotation_path, *filter(None, [settings.val_annotation_path])]
     lists = read_lists(list(map(record.find_file, given)), class_names, record.PROJECT_DIR)
     (pictures, findings), *others = lists
@@ -126,8 +125,10 @@ def resume_training(run_id: str, changed: dict) -> Outcome:
 def _train(settings, past: Past | None):
     anchors_wh = read_anchors(record.find_file(settings.anchors_path))
     input_wh = parse_input_size(settings.input_size)
-    given = read_data(settings)
-    planned = make_spec(given.class_names, anchors_wh, input_wh)
+    planned = make_spec(read_classes(record.find_file(settings.classes_path)), anchors_wh, input_wh)
+    if past:
+        past.check_spec(planned)
+    given = read_data(settings, planned.class_names)
     checkup = check_up(given.train, given.val, planned)
     data = replace(given, findings=given.findings + checkup.new_findings)
     _print_data(data, checkup)
@@ -157,8 +158,8 @@ def _train(settings, past: Past | None):
             _record_start(settings, start, data, checkup, folder, job.journal)
         metrics = job.run()
         remove_checkpoints(folder / FILE)
-        print(_closing(run.info.run_id))
-        return Outcome(run.info.run_id, metrics)
+    print(_closing(run.info.run_id), record.how_to_view(run), sep="\n")
+    return Outcome(run.info.run_id, metrics)
 
 
 def _record_start(
@@ -173,8 +174,8 @@ def _record_start(
     provenance.log(settings)
     start.log()
     fit = log_check(checkup, settings.annotation_path)
-    mlflow.log_text(start.spec.to_json(), "network.json")
-    (folder / "network.json").write_text(start.spec.to_json(), "utf-8")
+    mlflow.log_text(start.spec.to_json(), NETWORK)
+    (folder / NETWORK).write_text(start.spec.to_json(), "utf-8")
     source = record.find_file(settings.annotation_path)
     log_pictures(data.train, data.class_names, source, "training")
     val_source = record.find_file(settings.val_annotation_path or settings.annotation_path)
