@@ -32,10 +32,9 @@ def training_note(
 {rows}
 
 Measured on the {pictures} validation pictures, by which the best epochs were chosen.
-AP50 of the last by class, lowest first: {told}{more}.
+AP50 of `{final}` by class, lowest first: {told}{more}.
 
     python -m yolo3 detect --model runs:/{run_id}/{final} --input PICTURE --output found
 
-What it finds and misses, worst pictures first: `evaluation/{stage}/gallery` among the artifacts
-of the run.
+What it finds and misses, worst first: `evaluation/{stage}/gallery` among the run's artifacts.
 """

@@ -3,8 +3,9 @@
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
 from yolo3.evaluation.comparison import CONFIDENCE, Comparison, Line, Number
-from yolo3.tracking.note import NOTE
 from yolo3.tracking.registry import CHAMPION, Version
 
 PROMOTED, FORCED, REFUSED = "promoted", "forced", "refused"
@@ -115,7 +116,7 @@ class Promotion:
             "promotion.force": str(self.force).lower(),
             "promotion.reason": self.comparison.reason[:_TAG_LENGTH],
             "promotion.champion": "none",
-            NOTE: "\n\n".join([self.sentence(), *self.cautions()]),
+            MLFLOW_RUN_NOTE: "\n\n".join([self.sentence(), *self.cautions()]),
         }
         for role, side in self._sides().items():
             tags[f"promotion.{role}"] = side.version.uri
