@@ -281,7 +281,7 @@ def test_what_azure_refuses_for_now_is_asked_again(standing, newer):
 
 
 def test_a_long_operation_is_told_while_it_lasts(standing, newer, monkeypatch):
-    monkeypatch.setattr("yolo3.deploy.azure.PROGRESS_SECONDS", 0.01)
+    monkeypatch.setattr("yolo3.deploy.state.PROGRESS_SECONDS", 0.01)
     standing.polls = 6
     assert "deployment green: InProgress for 0 s" in deployed(newer)
 

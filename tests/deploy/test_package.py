@@ -152,7 +152,8 @@ def test_what_is_no_model_leaves_nothing(tmp_path):
 
 def test_a_model_that_was_logged_with_older_code_is_refused(model, tmp_path):
     shutil.copytree(model, tmp_path / "old")
-    (tmp_path / "old/code/yolo3/detector/service.py").unlink()
+    for name in ("code/yolo3/detector/service.py", "SHA256SUMS"):
+        (tmp_path / "old" / name).unlink()
     with pytest.raises(MisfitError, match=r"score.py:\d+: .*service.* of yolo3.detector"):
         export_package(str(tmp_path / "old"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
