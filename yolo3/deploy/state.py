@@ -70,20 +70,29 @@ def shown(traffic: dict) -> str:
 def told_when_interrupted(client, name: str) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the block; print what is left then, and raise Interrupted.
 
+    A second Ctrl-C ends that at once, but not a SIGTERM: `mlflow run` sends one after Ctrl-C.
     Works in the main thread only, where Python handles signals; elsewhere nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    came = []
+
+    def interrupt(number, _):
+        came.append(number)
+        if number == signal.SIGINT or len(came) == 1:
+            raise KeyboardInterrupt
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    earlier = [signal.signal(number, interrupt) for number in numbers]
     try:
         yield
     except KeyboardInterrupt:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # `mlflow run` sends one after Ctrl-C
         _tell_what_is_left(client, name)
         raise Interrupted from None
     finally:
-        signal.signal(signal.SIGTERM, earlier)
+        for number, handler in zip(numbers, earlier, strict=True):
+            signal.signal(number, handler)
 
 
 def _tell_what_is_left(client, name: str) -> None:
