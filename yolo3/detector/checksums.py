@@ -1,6 +1,7 @@
 """SHA-256 of each file of a folder, as `sha256sum` writes and checks them."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SUMS_FILE = "SHA256SUMS"
@@ -25,14 +26,19 @@ def check_sums(folder: Path, parts: tuple[str, ...] = LOADED) -> None:
     if not (folder / SUMS_FILE).exists():
         return
     text = (folder / SUMS_FILE).read_text("utf-8", errors="replace")
+    recorded = {}
     for number, line in enumerate(text.split("\n")[:-1], 1):
         digest, separator, name = line.partition("  ")
         if not separator:
             raise ValueError(f"{SUMS_FILE}:{number}: expected a checksum, two spaces and a name")
         if name.partition("/")[0] in parts:
-            if not (folder / name).is_file():
-                raise ValueError(f"{name} is missing")
-            if _sha256(folder / name) != digest:
+            recorded[name] = digest
+    if missing := [name for name in recorded if not (folder / name).is_file()]:
+        raise ValueError(f"{missing[0]} is missing")
+    with ThreadPoolExecutor() as pool:  # hashing releases the interpreter's lock
+        digests = pool.map(_sha256, [folder / name for name in recorded])
+        for name, digest in zip(recorded, digests, strict=True):
+            if digest != recorded[name]:
                 raise ValueError(f"{name} differs from its checksum in {SUMS_FILE}")
 
 
