@@ -4,6 +4,7 @@ import base64
 import io
 import itertools
 import json
+import select
 import shutil
 import socket
 import sys
@@ -313,8 +314,11 @@ def test_a_body_that_takes_too_long_is_refused_and_makes_way(package, pictures, 
     script.write_text(text.replace("SMALL_BYTES = 1 << 22", "SMALL_BYTES = 9"))
     with inference_server(tmp_path / "hasty", tmp_path / "log.txt", serve) as address:
         clients = slow_clients(address, 8, head("Content-Length: 50000"))  # more than take turns
+        for _ in range(5):
+            assert ask(address, "GET", "/").status == 200
         reply = ask(address, "POST", "/score", pictures[0], Content_Type=JPEG)
         assert reply.status == 200
+        assert select.select(clients, [], [], 0.3)[0]  # one had to make way before
         for client in clients:
             with client:
                 assert b" 400 " in client.recv(4096).split(b"\r\n")[0]
