@@ -213,7 +213,7 @@ ROOMS = {  # room -> the rooms that it may import
     "evaluation": {"data", "network", "detector"},
     "training": {"data", "network", "detector", "evaluation"},
     "tracking": {"data", "scenes", "network", "checks", "detector", "evaluation", "training"},
-    "deploy": {"data", "network", "detector", "evaluation", "tracking"},
+    "deploy": {"data", "network", "detector", "evaluation", "training", "tracking"},
 }
 WITHOUT_MLFLOW = ("data", "scenes", "network", "checks", "evaluation", "training")
 

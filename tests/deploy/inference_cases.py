@@ -16,11 +16,14 @@ START_SECONDS = 120
 
 
 @contextmanager
-def inference_server(package, log):
-    """Serve an exported folder with the command of its README; yield the address."""
+def inference_server(package, log, serve=SERVE):
+    """Serve an exported folder, with the command of its README if none is given; yield the address.
+
+    serve: a command that serves at port 5001.
+    """
     port = free_port()
-    command = SERVE.replace(":5001", f":{port}")
-    assert command != SERVE
+    command = serve.replace("5001", str(port))
+    assert command != serve
     variables = environment(TF_CPP_MIN_LOG_LEVEL="2")
     variables.pop("PYTHONPATH", None)  # the model brings its own code
     with open(log, "w+b") as file:

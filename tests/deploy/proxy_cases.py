@@ -97,6 +97,7 @@ class LoopbackAzure:
         self.provisioning: Callable[[str], str] = lambda path: "Succeeded"
         self.answers = b""  # of every deployment, in place of the inference server's
         self.polls = 2  # that an operation is said to be in progress
+        self.states: dict[str, list[str]] = {}  # by path: what is answered before the state itself
         self._operations: dict[str, list[str]] = {}
         self._authority = _Authority(folder)
         self._lock = threading.Lock()
@@ -187,11 +188,18 @@ class LoopbackAzure:
         if method == "DELETE":
             return self._delete(path)
         if path in self.resources:
-            return as_json(200, self.resources[path])
+            return as_json(200, self._now(path))
         if re.search("/(versions|deployments|onlineEndpoints)$", path):
-            below = [v for k, v in self.resources.items() if re.fullmatch(f"{path}/[^/]+", k)]
-            return as_json(200, {"value": below})
+            below = [k for k in self.resources if re.fullmatch(f"{path}/[^/]+", k)]
+            return as_json(200, {"value": [self._now(k) for k in below]})
         return _missing(path)
+
+    def _now(self, path):
+        resource = self.resources[path]
+        if not self.states.get(path):
+            return resource
+        properties = resource["properties"] | {"provisioningState": self.states[path].pop(0)}
+        return resource | {"properties": properties}
 
     def _write(self, path, body):
         new = path not in self.resources

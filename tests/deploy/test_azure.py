@@ -1,14 +1,21 @@
 """Deployments by the unchanged client to an Azure on the loopback address."""
 
 import copy
+import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import yaml
 from click.testing import CliRunner
 from inference_cases import ask, inference_server
+from job_cases import PROJECT
 from proxy_cases import BLOBS, KEY, LOGIN, ROOT, SCORING, SOON, Failure, LoopbackAzure
+from server_cases import environment
 
 from yolo3.commands.main import main
 from yolo3.deploy.package import read_package
@@ -151,10 +158,10 @@ def test_what_was_uploaded_is_the_model_to_the_bit_and_serves(first, package, se
 
 def test_to_repeat_a_deployment_changes_nothing(standing, package):
     before = copy.deepcopy(standing.resources)
-    output = deployed(package, "--instance-count", "2")
+    output = deployed(package)
     assert output.count("registered already") == 2 and "blue: is there already" in output
     assert not [r for r in standing.requests if r.method in ("PUT", "PATCH", "DELETE")]
-    assert standing.resources == before and "7 objects found" in output
+    assert standing.resources == before and "7 objects found, as expected" in output
 
 
 def test_more_machines_for_the_same_package_are_the_same_deployment(standing, package):
@@ -166,12 +173,80 @@ def test_more_machines_for_the_same_package_are_the_same_deployment(standing, pa
 
 def test_a_newer_package_takes_over_in_the_other_colour(standing, newer):
     deployed(newer, "--traffic", "10")
+    [sent] = standing.sent("PUT", f"{ENDPOINT}/deployments/green")
+    assert sent.json["sku"]["capacity"] == 2  # as many machines as blue has
     assert traffic(standing) == {"blue": 90, "green": 10}
     output = deployed(newer)
     assert traffic(standing) == {"green": 100} and "green: is there already" in output
     assert not standing.sent("PUT", f"{ENDPOINT}/deployments/blue")
     deployments = [name for name in standing.resources if "/deployments/" in name]
     assert len(deployments) == 2  # blue waits, to go back to
+
+
+def test_a_new_endpoint_gets_one_machine(azure, package):
+    output = deployed(package)
+    [sent] = azure.sent("PUT", f"{ENDPOINT}/deployments/blue")
+    assert sent.json["sku"]["capacity"] == 1 and "blue 100 %" in output
+
+
+def test_a_deployment_that_finds_something_else_gets_no_traffic(standing, newer):
+    rows = json.loads((newer.folder / "sample-answer.json").read_text("utf-8"))["predictions"]
+    rows[0]["detections"][0]["score"] -= 0.2
+    standing.answers = json.dumps({"predictions": rows}).encode()
+    done = deploy(newer)
+    told = "the sample request to green: does not agree with sample-answer.json: expected '"
+    assert done.exit_code == 1 and f"Error: {told}" in done.output
+    assert traffic(standing) == {"blue": 100} and "stays as it was: blue 100 %" in done.output
+    standing.answers = b'{"predictions": [{"error": "", "detections": []}]}'
+    assert "got nothing there" in deploy(newer).output and traffic(standing) == {"blue": 100}
+    standing.answers = b""
+    deployed(newer)
+    assert traffic(standing) == {"green": 100}
+
+
+def test_operations_in_progress_are_waited_for(standing, newer, monkeypatch):
+    monkeypatch.setattr("yolo3.deploy.state.PROGRESS_SECONDS", 0.01)
+    path = f"{ROOT}/{ENDPOINT}"
+    standing.states = {path: ["Updating"], f"{path}/deployments/blue": ["Creating"] * 4}
+    output = deployed(newer)
+    assert f"endpoint {NAME} is updating, deployment blue is creating: waiting for 0 s" in output
+    assert "\ndeployment blue is creating: waiting for" in output
+    assert traffic(standing) == {"green": 100}
+    monkeypatch.setattr("yolo3.deploy.state.BUSY_SECONDS", 0.05)
+    standing.states = {f"{path}/deployments/blue": ["Scaling"] * 1000}
+    done = deploy(newer)
+    assert done.exit_code == 1 and "Error: deployment blue is scaling for" in done.output
+
+
+def test_a_deployment_that_is_interrupted_tells_what_is_left(standing, newer, tmp_path):
+    """As under `mlflow run`: Ctrl-C, and a SIGTERM right after it."""
+    (tmp_path / "my models").symlink_to(newer.folder)
+    words = ["azureml-deploy", "--package", "my models", "-n", NAME, "--traffic", "10"]
+    path = {"PYTHONPATH": str(PROJECT)}
+    standing.polls = 10_000  # the deployment does not come up
+    with subprocess.Popen(
+        [sys.executable, "-m", "yolo3", *words],
+        cwd=tmp_path,
+        env=environment(**path),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not standing.sent("PUT", ".*/green") and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=120)
+    lines = [line.lstrip(".") for line in output.splitlines()]  # azure-ai-ml's own progress
+    assert process.returncode == 130 and lines[-6:] == [
+        "interrupted; what Azure has begun, it ends. Ctrl-C again ends at once",
+        f"endpoint {NAME}: succeeded, traffic blue 100 %",
+        "deployment blue: succeeded, 2 x Standard_DS3_v2",
+        "deployment green: succeeded, 2 x Standard_DS3_v2",
+        "to continue, repeat",
+        f"  python -m yolo3 azureml-deploy --package 'my models' -n {NAME} --traffic 10",
+    ]
+    standing.polls = 2
+    assert "green: is there already" in deployed(newer)
 
 
 def test_one_goes_back_by_deploying_the_old_one_again(standing, package, newer):
@@ -281,7 +356,7 @@ def test_what_azure_refuses_for_now_is_asked_again(standing, newer):
 
 
 def test_a_long_operation_is_told_while_it_lasts(standing, newer, monkeypatch):
-    monkeypatch.setattr("yolo3.deploy.azure.PROGRESS_SECONDS", 0.01)
+    monkeypatch.setattr("yolo3.deploy.state.PROGRESS_SECONDS", 0.01)
     standing.polls = 6
     assert "deployment green: InProgress for 0 s" in deployed(newer)
 

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import mlflow
+import pandas as pd
 import pytest
 import yaml
 from azure.ai.ml import (
@@ -23,8 +25,16 @@ from PIL import Image
 from yolo3.commands.main import main
 from yolo3.data.images import ImageError
 from yolo3.deploy.fit import MisfitError
-from yolo3.deploy.package import SERVER_PIN, WRITTEN, PackageError, export_package, read_package
+from yolo3.deploy.package import (
+    SERVER_PIN,
+    WRITTEN,
+    Package,
+    PackageError,
+    export_package,
+    read_package,
+)
 from yolo3.deploy.texts import SERVE
+from yolo3.detector.checksums import check_sums
 from yolo3.detector.mlflow_model import ModelError
 
 
@@ -116,6 +126,80 @@ def test_the_same_model_has_the_same_digest_and_another_another(package, model, 
         assert read_package(again.folder).digest != before
 
 
+def test_one_model_has_one_digest_by_whatever_name(model, package, tracking, tmp_path):
+    with mlflow.start_run() as run:
+        logged = mlflow.create_external_model("keras-yolo-model", source_run_id=run.info.run_id)
+        client = mlflow.MlflowClient()
+        client.log_model_artifacts(logged.model_id, str(model))
+        client.finalize_logged_model(logged.model_id, "READY")
+        mlflow.register_model(f"models:/{logged.model_id}", "detector")
+    client.set_registered_model_alias("detector", "champion", 1)
+    run_uri = f"runs:/{run.info.run_id}/keras-yolo-model"
+    local = mlflow.artifacts.download_artifacts(run_uri, dst_path=str(tmp_path / "own"))
+    (Path(local) / "code" / "__pycache__").mkdir()
+    (Path(local) / "code" / "__pycache__" / "a.pyc").touch()
+    names = (run_uri, "models:/detector/1", "models:/detector@champion", local)
+    for number, name in enumerate(names):
+        exported = export_package(name, tmp_path / str(number))
+        assert exported.digest == package.digest, name
+        shutil.rmtree(exported.folder)
+
+
+def test_the_expected_answer_is_that_of_predict(package):
+    answer = json.loads((package.folder / "sample-answer.json").read_text("utf-8"))
+    loaded = mlflow.pyfunc.load_model(str(package.folder / "model"))
+    request = json.loads((package.folder / "sample-request.json").read_text())["input_data"]
+    table = pd.DataFrame(request["data"], columns=request["columns"])
+    assert answer == {"predictions": loaded.predict(table).to_dict("records")}
+    assert package.expected == answer["predictions"][0]["detections"]
+    assert package.score_threshold == 0.5 < package.expected[0]["score"] - 0.1
+
+
+def test_an_image_without_an_object_is_no_sample(model, tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
+    blind = shutil.copytree(model, tmp_path / "blind", copy_function=os.link)
+    settings = json.loads((blind / "data/detector.json").read_text("utf-8"))
+    settings["thresholds"]["score_threshold"] = 0.99
+    (blind / "data/detector.json").unlink()
+    (blind / "data/detector.json").write_text(json.dumps(settings))
+    (blind / "SHA256SUMS").unlink()
+    words = ["azureml-export", "-m", str(blind), "-o", str(tmp_path / "out"), "--picture"]
+    done = CliRunner().invoke(main, [*words, str(tmp_path / "black.png")], catch_exceptions=False)
+    assert done.exit_code == 1 and f"Error: {tmp_path}/black.png: the model finds no" in done.output
+    with pytest.raises(PackageError, match="the model's own example image: .* with --picture"):
+        export_package(str(blind), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_export_records_checksums_and_a_flipped_bit_is_found(package, model, tmp_path):
+    copy = shutil.copytree(package.folder, tmp_path / "copy", copy_function=os.link)
+    check_sums(copy, tuple(WRITTEN))
+    (copy / "model/code/__pycache__").mkdir()
+    (copy / "model/code/__pycache__/a.pyc").touch()
+    assert read_package(copy) == Package(copy, package.digest)
+    for name in ("model/data/detector.bin", "model/MLmodel", "sample.jpg", "sample-answer.json"):
+        sound = (copy / name).read_bytes()
+        data = bytearray(sound)
+        data[len(data) // 2] ^= 1
+        (copy / name).unlink()  # a link to the sound one
+        (copy / name).write_bytes(data)
+        with pytest.raises(PackageError, match=f"is damaged: {name} differs .*export the model ag"):
+            read_package(copy)
+        (copy / name).write_bytes(sound)
+    damaged = shutil.copytree(model, tmp_path / "model", copy_function=os.link)
+    (damaged / "data/detector.bin").unlink()
+    with pytest.raises(ModelError, match="data/detector.bin is missing"):
+        export_package(str(damaged), tmp_path / "out")
+
+
+def test_an_export_of_an_earlier_version_is_to_be_made_again(package, tmp_path):
+    old = shutil.copytree(package.folder, tmp_path / "old", copy_function=os.link)
+    for name in ("sample-answer.json", "SHA256SUMS"):
+        (old / name).unlink()
+    with pytest.raises(PackageError, match="by an earlier version .*: export the model again"):
+        read_package(old)
+
+
 def test_a_folder_that_holds_something_is_refused_unless_forced(model, package, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "model").mkdir()
@@ -152,7 +236,8 @@ def test_what_is_no_model_leaves_nothing(tmp_path):
 
 def test_a_model_that_was_logged_with_older_code_is_refused(model, tmp_path):
     shutil.copytree(model, tmp_path / "old")
-    (tmp_path / "old/code/yolo3/detector/service.py").unlink()
+    for name in ("code/yolo3/detector/service.py", "SHA256SUMS"):
+        (tmp_path / "old" / name).unlink()
     with pytest.raises(MisfitError, match=r"score.py:\d+: .*service.* of yolo3.detector"):
         export_package(str(tmp_path / "old"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -168,16 +253,23 @@ def test_what_is_no_export_is_told(package, tmp_path):
 
 
 def run_create(package, tmp_path, fails_at="", *arguments):
-    """Run the script with an `az` that writes down how it was called; return status and calls."""
+    """Run the script with an `az` that writes down how it was called; return status and calls.
+
+    It is called by a relative path, with a CDPATH in which there is a folder of the same name.
+    """
     tools, calls = tmp_path / "tools", tmp_path / "calls.txt"
     tools.mkdir(exist_ok=True)
     calls.write_text("")
     failing = f'case "$*" in *"{fails_at}"*) exit 3;; esac\n' if fails_at else ""
     (tools / "az").write_text(f'#!/bin/sh\necho "$PWD: $*" >> "{calls}"\n{failing}')
     (tools / "az").chmod(0o755)
-    script = package.folder / "create_service.sh"
+    script = Path(package.folder.name) / "create_service.sh"
+    (tmp_path / "elsewhere" / package.folder.name).mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run([script, *arguments], cwd=tmp_path, env=environment, timeout=30)
+    environment["CDPATH"] = str(tmp_path / "elsewhere")
+    done = subprocess.run(
+        ["bash", script, *arguments], cwd=package.folder.parent, env=environment, timeout=30
+    )
     return done.returncode, calls.read_text().splitlines()
 
 
@@ -206,13 +298,19 @@ def test_the_script_stops_at_the_first_error(package, tmp_path):
 
 
 def test_the_command_has_the_flags_that_mlflows_own_export_had(model, package, tmp_path):
+    output = tmp_path / "it's mine"
+
     def export(*more):
-        words = ["azureml-export", "-m", str(model), "-o", str(tmp_path / "yolo-output"), *more]
+        words = ["azureml-export", "-m", str(model), "-o", str(output), *more]
         return CliRunner().invoke(main, words, catch_exceptions=False)
 
     done = export()
-    assert done.exit_code == 0 and f"  cd {tmp_path}/yolo-output && {SERVE}\n" in done.output
-    assert files(tmp_path / "yolo-output") == files(package.folder)
+    assert done.exit_code == 0
+    [command] = [line for line in done.output.splitlines() if line.startswith("  cd ")]
+    stub = 'gunicorn() { pwd; echo $AML_APP_ROOT "$@"; }; '
+    told = subprocess.check_output(["bash", "-c", stub + command], text=True, timeout=30)
+    assert told.splitlines() == [str(output), f"{output}/code {SERVE.partition('gunicorn ')[2]}"]
+    assert files(output) == files(package.folder)
     again = export()
     assert again.exit_code == 1 and "exists and is not empty" in again.output
     assert export("--force").exit_code == 0

@@ -2,19 +2,25 @@
 
 import base64
 import io
+import itertools
 import json
+import select
+import shutil
 import socket
+import sys
 from urllib.parse import urlsplit
 
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from detector_cases import as_text, file_bytes
-from inference_cases import ask
+from inference_cases import ask, inference_server
 from PIL import Image
 from server_cases import assert_same_objects
 
+from yolo3.deploy.texts import SERVE
 from yolo3.detector.drawing import MAX_JPEG_SIDE
 
 JSON = "application/json"
@@ -264,3 +270,55 @@ def test_the_servers_own_routes_keep_working(served):
     assert ask(served, "OPTIONS", "/score").status == 200
     for method in ("GET", "PUT", "DELETE"):
         assert ask(served, method, "/score").status == 405
+
+
+def slow_clients(address, count, sent=b""):
+    """Open connections that have sent so much, and wait."""
+    host = urlsplit(address)
+    clients = [socket.create_connection((host.hostname, host.port), 60) for _ in range(count)]
+    for client in clients:
+        client.sendall(sent)
+    return clients
+
+
+def test_two_hundred_slow_clients_and_four_slow_bodies_stop_nobody(served, pictures, expected):
+    kinds = ((100, b""), (100, b"GET / HTTP/1.1\r\nX-Slow: a"), (4, head("Content-Length: 50000")))
+    clients = [slow_clients(served, count, sent) for count, sent in kinds]
+    try:
+        for _ in range(3):
+            for client in clients[1] + clients[2]:
+                client.sendall(b"a")
+            assert ask(served, "GET", "/").body == b"Healthy"
+            reply = ask(served, "POST", "/score", pictures[0], Content_Type=JPEG)
+            assert_same_rows(reply.json["predictions"], [expected[0]])
+    finally:
+        for client in itertools.chain(*clients):
+            client.close()
+
+
+AZURES_OWN = (  # how Azure ML starts its server, which takes no options of gunicorn
+    f"{SERVE.partition('gunicorn')[0]}GUNICORN_CMD_ARGS='%s' {sys.executable} -c "
+    "'import azureml_inference_server_http.amlserver_linux as a; a.run(\"127.0.0.1\", 5001, 1)'"
+)
+
+
+def test_a_body_that_takes_too_long_is_refused_and_makes_way(package, pictures, tmp_path):
+    """Under Azure ML's own start of the server, with the variables of deployment.yml."""
+    deployment = yaml.safe_load((package.folder / "deployment.yml").read_text("utf-8"))
+    serve = AZURES_OWN % deployment["environment_variables"]["GUNICORN_CMD_ARGS"]
+    shutil.copytree(package.folder, tmp_path / "hasty")
+    script = tmp_path / "hasty/code/score.py"
+    text = script.read_text("utf-8")
+    assert text.count("BODY_SECONDS = 60") == text.count("SMALL_BYTES = 1 << 22") == 1
+    text = text.replace("BODY_SECONDS = 60", "BODY_SECONDS = 1")
+    script.write_text(text.replace("SMALL_BYTES = 1 << 22", "SMALL_BYTES = 9"))
+    with inference_server(tmp_path / "hasty", tmp_path / "log.txt", serve) as address:
+        clients = slow_clients(address, 8, head("Content-Length: 50000"))  # more than take turns
+        for _ in range(5):
+            assert ask(address, "GET", "/").status == 200
+        reply = ask(address, "POST", "/score", pictures[0], Content_Type=JPEG)
+        assert reply.status == 200
+        assert select.select(clients, [], [], 0.3)[0]  # one had to make way before
+        for client in clients:
+            with client:
+                assert b" 400 " in client.recv(4096).split(b"\r\n")[0]

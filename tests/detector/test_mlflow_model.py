@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pandas as pd
 import pytest
 from detector_cases import ANCHORS, as_text, file_bytes, make_network
 
+from yolo3.detector import pyfunc
+from yolo3.detector.checksums import check_sums
 from yolo3.detector.detector import Detector
 from yolo3.detector.engines import EngineChoice
 from yolo3.detector.keras_engine import KerasEngine
@@ -74,6 +77,7 @@ def test_the_folder_holds_all_that_is_needed_and_nothing_of_this_machine(model_f
         "constraints.txt",
         "input_example.json",
         "serving_input_example.json",
+        "SHA256SUMS",
         "data/keras_module.txt",
         "data/model.keras",
         "data/detector.json",
@@ -176,6 +180,13 @@ def test_a_logged_model_is_found_by_every_kind_of_uri(network, spec, photo, lock
     assert logged.name == "keras-yolo-model" and logged.status == "READY"
     assert not logged.metrics  # those of the step may be of other weights
     assert sys.path == path_before
+    with_registration = mlflow.artifacts.download_artifacts("models:/detector/1")
+    check_sums(Path(with_registration), tuple(os.listdir(with_registration)))
+    text = Path(with_registration, "MLmodel").read_text("utf-8")
+    assert f"artifact_path: models:/{info.model_id}\n" in text
+    for place in (Path.cwd(), Path.home(), tempfile.gettempdir()):
+        assert str(place) not in text
+    assert len(mlflow.models.Model.load(info.model_uri).load_input_example()) == 1
     with pytest.raises(ModelError, match="no model at 'models:/missing/1'"):
         load_detector("models:/missing/1")
 
@@ -213,11 +224,42 @@ def test_a_model_of_before_there_was_a_choice_of_engines_has_keras(model_folder,
     shutil.copytree(model_folder, tmp_path / "old")
     data = tmp_path / "old" / "data"
     (data / "detector.xml").unlink()
+    (tmp_path / "old" / "SHA256SUMS").unlink()
     settings = json.loads((data / "detector.json").read_text())
     del settings["engine"]
     (data / "detector.json").write_text(json.dumps(settings))
     detector = load_detector(tmp_path / "old")
     assert isinstance(detector.engine, KerasEngine) and len(detector.detect([photo])[0])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["data/detector.bin", "data/model.keras", "data/detector.xml", "data/detector.json"]
+    + ["code/yolo3/network/postprocess.py"],
+)
+def test_one_flipped_bit_is_found_and_its_file_named(model_folder, tmp_path, name):
+    shutil.copytree(model_folder, tmp_path / "model", copy_function=os.link)
+    file = tmp_path / "model" / name
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.unlink()  # a link to the sound one
+    file.write_bytes(data)
+    found = f"{name} differs from its checksum in SHA256SUMS"
+    with pytest.raises(ModelError, match=f"damaged model: {found}; copy it again"):
+        load_detector(tmp_path / "model")
+    if name.startswith("data"):  # MLflow runs the model's own code before it loads
+        with pytest.raises(ValueError, match=found):
+            mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    else:
+        with pytest.raises(ValueError, match=found):
+            pyfunc._load_pyfunc(str(tmp_path / "model" / "data"))
+
+
+def test_a_model_of_before_there_were_checksums_loads(model_folder, photo, tmp_path):
+    shutil.copytree(model_folder, tmp_path / "old", copy_function=os.link)
+    (tmp_path / "old" / "SHA256SUMS").unlink()
+    assert len(load_detector(tmp_path / "old").detect([photo])[0])
+    assert mlflow.pyfunc.load_model(str(tmp_path / "old"))
 
 
 def test_saving_refuses_what_would_not_serve(network, spec, tmp_path, lock):

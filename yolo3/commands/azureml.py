@@ -1,6 +1,7 @@
 """The commands for Azure ML; the names that MLproject has, with dashes."""
 
 import os
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def azureml_export(model, output, picture, force):
 
     found = Path(picture) if picture else None
     export_package(model, Path(output), force == "true", found)
-    click.echo(f"{output}: serve it here with\n  cd {output} && {SERVE}")
+    click.echo(f"{output}: serve it here with\n  cd {shlex.quote(output)} && {SERVE}")
 
 
 @click.command(context_settings=DEFAULTS)
@@ -69,7 +70,12 @@ def azureml_export(model, output, picture, force):
 @click.option("-n", "--name", required=True, help="Name of the endpoint, unique in its region.")
 @_workspace_options
 @click.option("--instance-type", default="Standard_DS3_v2", help="Kind of machine.")
-@click.option("--instance-count", default=1, type=click.IntRange(1), help="Number of machines.")
+@click.option(
+    "--instance-count",
+    default=0,
+    type=click.IntRange(0),
+    help="Number of machines; 0: as many as serve now, 1 for a new endpoint.",
+)
 @click.option(
     "--traffic",
     default=100,

@@ -3,7 +3,7 @@
 model and environment -> registered, under a version that is the digest of what is served
 endpoint              -> created if it is new; its traffic stays as it is
 deployment            -> blue or green, whichever takes no traffic
-sample request        -> asked of that deployment
+sample request        -> asked of that deployment, and the answer compared with the export's
 traffic               -> moved only now
 
 A step that is done already is not done again. When one fails, the traffic is as it was.
@@ -12,12 +12,14 @@ A step that is done already is not done again. When one fails, the traffic is as
 import io
 import json
 import re
+import shlex
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import yaml
 
+from yolo3.deploy import state
+from yolo3.deploy.agreement import difference
 from yolo3.deploy.package import (
     BLUE,
     CONDA,
@@ -25,20 +27,19 @@ from yolo3.deploy.package import (
     ENDPOINT,
     GREEN,
     MODEL,
+    SAMPLE_ANSWER,
     SAMPLE_REQUEST,
     Package,
 )
 from yolo3.deploy.sdk import DeployError, need, step
+from yolo3.deploy.state import EXTRA, SUCCEEDED, look, look_when_settled, shown, state_of
 from yolo3.deploy.traffic import choose_colour, share_traffic
 from yolo3.deploy.workspace import Workspace
 
-EXTRA = "azure"
 DIGEST_TAG = "package"
 LOG_LINES = 200
 LOGS = ("inference-server", "storage-initializer")
-PROGRESS_SECONDS = 15
 _RETRIES = 4  # of a request that Azure refuses for now: some ten seconds, or what it asks for
-_SUCCEEDED = "succeeded"
 _NAME = re.compile("[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]", re.ASCII)
 
 
@@ -46,6 +47,7 @@ _NAME = re.compile("[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]", re.ASCII)
 class Wish:
     """Say what is to serve: endpoint, machines, and per cent of the endpoint's traffic.
 
+    instance_count: 0 for as many machines as there are, 1 where there are none.
     Raises DeployError for a name that Azure ML would not take.
     """
 
@@ -81,7 +83,7 @@ class Resources:
         return "".join(f"--- # {kind}\n{_yaml(value)}" for kind, value in vars(self).items())
 
 
-def plan(package: Package, wish: Wish, colour: str) -> Resources:
+def plan(package: Package, wish: Wish, colour: str, machines: int) -> Resources:
     """Make the resources from the exported files; asks nobody. Raises DeployError."""
     ml = need("azure.ai.ml", EXTRA)
     entities = need("azure.ai.ml.entities", EXTRA)
@@ -101,7 +103,7 @@ def plan(package: Package, wish: Wish, colour: str) -> Resources:
             "model": f"azureml:{wish.name}:{version}",
             "environment": f"azureml:{wish.name}:{version}",
             "instance_type": wish.instance_type,
-            "instance_count": wish.instance_count,
+            "instance_count": machines,
             "tags": {DIGEST_TAG: package.digest},
         }
         override = [{key: value} for key, value in changes.items()]
@@ -128,8 +130,8 @@ def in_words(package: Package, wish: Wish) -> str:
     """Tell every resource that a deployment to a new endpoint would create; asks nobody."""
     shared = share_traffic({}, BLUE, wish.traffic)
     return (
-        plan(package, wish, BLUE).in_yaml()
-        + f"--- # traffic, once {BLUE} has answered {SAMPLE_REQUEST}\n{_shown(shared)}\n"
+        plan(package, wish, BLUE, wish.instance_count or 1).in_yaml()
+        + f"--- # traffic, once {BLUE} has answered {SAMPLE_REQUEST}\n{shown(shared)}\n"
         f"# where {BLUE} takes traffic already, the deployment is {GREEN}\n"
     )
 
@@ -137,28 +139,34 @@ def in_words(package: Package, wish: Wish) -> str:
 def deploy(package: Package, where: Workspace, wish: Wish) -> str:
     """Deploy a package and move the traffic to it; returns the scoring URI, tells all on the way.
 
-    Raises DeployError, after the new deployment's own logs where it did not come up or answer; the
-    endpoint's traffic is then as it was before.
+    Raises DeployError, after the new deployment's own logs where it did not come up or answer as
+    the exported model does; the endpoint's traffic is then as it was before. Raises Interrupted on
+    Ctrl-C and SIGTERM, after telling what is left.
     """
     client = connect(where)
-    endpoint = _find_endpoint(client, wish.name)
-    present = _deployments(client, wish.name) if endpoint else {}
+    with state.told_when_interrupted(client, wish.name):
+        return _deploy(client, package, where, wish)
+
+
+def _deploy(client, package: Package, where: Workspace, wish: Wish) -> str:
+    endpoint, present = look_when_settled(client, wish.name)
     traffic = dict(endpoint.traffic or {}) if endpoint else {}
     same = _same(present, package.digest, wish.instance_type, traffic)
     colour = choose_colour(traffic, same)
     shared = share_traffic(traffic, colour, wish.traffic)
-    resources = plan(package, wish, colour)
+    machines = wish.instance_count or _machines(present, traffic, colour)
+    resources = plan(package, wish, colour, machines)
     _register(client, resources)
-    if endpoint is None or _state(endpoint) != _SUCCEEDED:
+    if endpoint is None or state_of(endpoint) != SUCCEEDED:
         with step(f"endpoint {wish.name}"):
             begun = client.online_endpoints.begin_create_or_update(endpoint or resources.endpoint)
             endpoint = _wait(begun, f"endpoint {wish.name}")
     try:
         _bring_up(client, resources.deployment, present.get(colour))
-        _ask(client, wish.name, colour, package.folder / SAMPLE_REQUEST)
+        _ask(client, wish.name, colour, package)
     except DeployError:
         _tell_logs(client, wish.name, colour)
-        print(f"traffic of {wish.name} stays as it was: {_shown(traffic)}", flush=True)
+        print(f"traffic of {wish.name} stays as it was: {shown(traffic)}", flush=True)
         raise
     uri = _move(client, wish.name, traffic, shared)
     _tell_use(uri, wish.name, where)
@@ -171,7 +179,12 @@ def delete(where: Workspace, name: str, colour: str) -> None:
     What is not there is told, not an error. Registered models and environments stay.
     """
     client = connect(where)
-    endpoint = _find_endpoint(client, name)
+    with state.told_when_interrupted(client, name):
+        _delete(client, name, colour)
+
+
+def _delete(client, name: str, colour: str) -> None:
+    endpoint, present = look(client, name)
     if endpoint is None:
         print(f"endpoint {name}: there is none")
     elif not colour:
@@ -183,28 +196,13 @@ def delete(where: Workspace, name: str, colour: str) -> None:
             f"{colour} takes {endpoint.traffic[colour]} % of the traffic of {name}: deploy to the"
             " other one with traffic 100 first, or delete the endpoint"
         )
-    elif colour not in _deployments(client, name):
+    elif colour not in present:
         print(f"deployment {colour} of {name}: there is none")
     else:
         with step(f"deleting deployment {colour}"):
             begun = client.online_deployments.begin_delete(name=colour, endpoint_name=name)
             _wait(begun, f"deleting deployment {colour}")
         print(f"deployment {colour} of {name}: deleted")
-
-
-def _find_endpoint(client, name: str):
-    errors = need("azure.core.exceptions", EXTRA)
-    with step(f"looking for endpoint {name}"):
-        try:
-            return client.online_endpoints.get(name)
-        except errors.ResourceNotFoundError:
-            client.workspaces.get()  # raises if it is the workspace that there is none of
-            return None
-
-
-def _deployments(client, name: str) -> dict[str, object]:
-    with step(f"the deployments of {name}"):
-        return {found.name: found for found in client.online_deployments.list(name)}
 
 
 def _same(present: dict, digest: str, instance_type: str, traffic: dict) -> str | None:
@@ -216,6 +214,12 @@ def _same(present: dict, digest: str, instance_type: str, traffic: dict) -> str 
         and deployment.instance_type == instance_type
     ]
     return max(same, key=lambda name: traffic.get(name, 0), default=None)
+
+
+def _machines(present: dict, traffic: dict, colour: str) -> int:
+    """Count the machines that serve now, so that a new deployment can take over from them."""
+    serving = [name for name in present if traffic.get(name) or name == colour]
+    return max((int(present[name].instance_count or 0) for name in serving), default=0) or 1
 
 
 def _register(client, resources: Resources) -> None:
@@ -248,30 +252,38 @@ def _bring_up(client, wanted, present) -> None:
         return
     with step(what):
         brought = _wait(client.online_deployments.begin_create_or_update(wanted), what)
-        if _state(brought) != _SUCCEEDED:
-            raise DeployError(f"{what}: ended as {_state(brought)}")
+        if state_of(brought) != SUCCEEDED:
+            raise DeployError(f"{what}: ended as {state_of(brought)}")
 
 
 def _is_up(present, wanted) -> bool:
     return (
-        _state(present) == _SUCCEEDED
+        state_of(present) == SUCCEEDED
         and (present.tags or {}).get(DIGEST_TAG) == wanted.tags[DIGEST_TAG]
         and present.instance_type == wanted.instance_type
         and int(present.instance_count or 0) == wanted.instance_count
     )
 
 
-def _ask(client, name: str, colour: str, request: Path) -> None:
-    """Ask a deployment the sample request, past the traffic rules; DeployError for a bad answer."""
+def _ask(client, name: str, colour: str, package: Package) -> None:
+    """Ask a deployment the sample request, past the traffic rules.
+
+    Raises DeployError for an answer that is not the exported model's.
+    """
     what = f"the sample request to {colour}"
     with step(what):
         answer = client.online_endpoints.invoke(
-            endpoint_name=name, deployment_name=colour, request_file=str(request)
+            endpoint_name=name,
+            deployment_name=colour,
+            request_file=str(package.folder / SAMPLE_REQUEST),
         )
         rows = json.loads(answer)["predictions"]
         if len(rows) != 1 or rows[0]["error"]:
             raise DeployError(f"{what}: answered {answer[:300]}")
-    print(f"{what}: {len(rows[0]['detections'])} objects found", flush=True)
+        found = rows[0]["detections"]
+        if differs := difference(package.expected, found, package.score_threshold):
+            raise DeployError(f"{what}: does not agree with {SAMPLE_ANSWER}: {differs}")
+    print(f"{what}: {len(found)} objects found, as expected", flush=True)
 
 
 def _move(client, name: str, traffic: dict, shared: dict) -> str:
@@ -281,23 +293,23 @@ def _move(client, name: str, traffic: dict, shared: dict) -> str:
         now = {colour: part for colour, part in (endpoint.traffic or {}).items() if part}
         if now != {colour: part for colour, part in traffic.items() if part}:
             raise DeployError(
-                f"the traffic of {name} was changed meanwhile to {_shown(now)}: deploy again"
+                f"the traffic of {name} was changed meanwhile to {shown(now)}: deploy again"
             )
         if now != shared:
             endpoint.traffic = shared
             begun = client.online_endpoints.begin_create_or_update(endpoint)
             endpoint = _wait(begun, f"the traffic of {name}")
-    print(f"traffic of {name}: {_shown(shared)}", flush=True)
+    print(f"traffic of {name}: {shown(shared)}", flush=True)
     return endpoint.scoring_uri
 
 
 def _wait(poller, what: str):
     """Wait for what Azure does, and say so now and then; returns what comes of it."""
     begin = time.monotonic()
-    poller.wait(PROGRESS_SECONDS)
+    poller.wait(state.PROGRESS_SECONDS)
     while not poller.done():
         print(f"{what}: {poller.status()} for {time.monotonic() - begin:.0f} s", flush=True)
-        poller.wait(PROGRESS_SECONDS)
+        poller.wait(state.PROGRESS_SECONDS)
     return poller.result()
 
 
@@ -313,7 +325,7 @@ def _tell_logs(client, name: str, colour: str) -> None:
 
 
 def _tell_use(uri: str, name: str, where: Workspace) -> None:
-    options = f"-n {name} -g {where.resource_group} -w {where.workspace}"
+    options = shlex.join(["-n", name, "-g", where.resource_group, "-w", where.workspace])
     print(
         f"scoring URI: {uri}\n"
         f"KEY=$(az ml online-endpoint get-credentials {options} --query primaryKey -o tsv)\n"
@@ -321,16 +333,6 @@ def _tell_use(uri: str, name: str, where: Workspace) -> None:
         " --data-binary @picture.jpg",
         flush=True,
     )
-
-
-def _state(entity) -> str:
-    state = entity.provisioning_state  # a text, or an enumeration's member
-    return str(getattr(state, "value", state) or "unknown").lower()
-
-
-def _shown(traffic: dict) -> str:
-    parts = [f"{colour} {part} %" for colour, part in sorted(traffic.items()) if part]
-    return ", ".join(parts) or "none"
 
 
 def _yaml(entity) -> str:

@@ -5,7 +5,8 @@
     conda.yaml           the model's environment with every pin in it, and the inference server
     requirements.txt     the same pins, for pip
     endpoint.yml, deployment.yml, create_service.sh, README.md
-    sample.jpg, sample-request.json
+    sample.jpg, sample-request.json, sample-answer.json
+    SHA256SUMS           the checksum of each of these files
 
 No file names the machine that wrote it.
 """
@@ -19,6 +20,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import yaml
 from mlflow.models.model import MLMODEL_FILE_NAME
 from packaging.requirements import InvalidRequirement, Requirement
@@ -26,10 +28,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 from yolo3.data.images import read_image
 from yolo3.data.project import PROJECT_DIR
 from yolo3.deploy import texts
+from yolo3.deploy.agreement import is_sure
 from yolo3.deploy.fit import check_fit
-from yolo3.detector.load import ModelError, load_detector, model_folder
+from yolo3.detector.checksums import SUMS_FILE, check_sums, write_sums
+from yolo3.detector.load import DATA_FOLDER, ModelError, load_detector, model_folder
 from yolo3.detector.mlflow_model import CODE_FOLDER
-from yolo3.detector.pyfunc import IMAGE
+from yolo3.detector.pyfunc import IMAGE, PictureModel, read_settings
 
 SCRIPT = PROJECT_DIR / "score.py"
 SERVER_PIN = "azureml-inference-server-http==1.4.1"
@@ -41,12 +45,14 @@ BLUE, GREEN = "blue", "green"
 MODEL, CODE = "model", "code"
 CONDA, REQUIREMENTS = "conda.yaml", "requirements.txt"
 ENDPOINT, DEPLOYMENT = "endpoint.yml", "deployment.yml"
-SAMPLE, SAMPLE_REQUEST = "sample.jpg", "sample-request.json"
+SAMPLE, SAMPLE_REQUEST, SAMPLE_ANSWER = "sample.jpg", "sample-request.json", "sample-answer.json"
 CREATE, README = "create_service.sh", "README.md"
 WRITTEN = (
     *(MODEL, CODE, CONDA, REQUIREMENTS, ENDPOINT, DEPLOYMENT),
-    *(SAMPLE, SAMPLE_REQUEST, CREATE, README),
+    *(SAMPLE, SAMPLE_REQUEST, SAMPLE_ANSWER, CREATE, README, SUMS_FILE),
 )
+_CHECKED = (MODEL, SAMPLE, SAMPLE_REQUEST, SAMPLE_ANSWER)  # the other files may be edited
+_NOT_COPIED = ("__pycache__", "registered_model_meta")  # the latter depends on the model's URI
 
 _PROBE = {  # of a container that installs nothing any more, but loads and compiles the model
     "initial_delay": 30,  # seconds
@@ -81,6 +87,17 @@ class Package:
         """Name the content, shortly enough for a version in Azure ML."""
         return self.digest[:16]
 
+    @property
+    def score_threshold(self) -> float:
+        """Give the least score of what the model finds."""
+        return read_settings(self.folder / MODEL / DATA_FOLDER).thresholds.score_threshold
+
+    @property
+    def expected(self) -> list[dict]:
+        """Give the objects that the exported model finds in the sample image."""
+        [row] = json.loads((self.folder / SAMPLE_ANSWER).read_text("utf-8"))["predictions"]
+        return row["detections"]
+
 
 def export_package(
     model: str, folder: Path, force: bool = False, picture: Path | None = None
@@ -89,8 +106,9 @@ def export_package(
 
     force: write into a folder that holds something; what an export writes is replaced there, and
     nothing else touched. picture: for the sample request; the model's own example if None.
-    Raises PackageError for the folder, ModelError for the model, MisfitError where the model was
-    logged with other code than `score.py` needs, ImageError for the picture.
+    Raises PackageError for the folder or a sample without objects, ModelError for the model,
+    MisfitError where the model was logged with other code than `score.py` needs, ImageError for the
+    picture.
     """
     if folder.exists() and not folder.is_dir():
         raise PackageError(f"{folder} is a file, expected a folder to write")
@@ -99,9 +117,9 @@ def export_package(
     if (folder / MLMODEL_FILE_NAME).exists():
         raise PackageError(f"{folder} is an MLflow model, name another folder to write")
     with tempfile.TemporaryDirectory() as temporary, model_folder(model) as place:
-        load_detector(place)
+        detector = load_detector(place)
         new = Path(temporary) / "package"
-        _write(place, new, picture)
+        _write(place, new, PictureModel(detector), picture)
         folder.mkdir(parents=True, exist_ok=True)
         for name in WRITTEN:
             _replace(new / name, folder / name)
@@ -110,16 +128,25 @@ def export_package(
 
 def read_package(folder: Path) -> Package:
     """Look an exported folder over; raises PackageError where something is missing."""
-    if missing := [name for name in WRITTEN if not (folder / name).exists()]:
+    missing = [name for name in WRITTEN if not (folder / name).exists()]
+    if missing == [SAMPLE_ANSWER, SUMS_FILE]:
+        raise PackageError(
+            f"{folder} was exported by an earlier version of this project, without"
+            f" {SAMPLE_ANSWER}: export the model again with azureml-export"
+        )
+    if missing:
         raise PackageError(f"{folder} is no export: it lacks {', '.join(missing)}")
+    try:
+        check_sums(folder, _CHECKED)
+    except ValueError as error:
+        raise PackageError(f"{folder} is damaged: {error}; export the model again") from error
     check_fit(folder / CODE / SCRIPT.name, folder / MODEL / CODE_FOLDER)
     return Package(folder, _digest(folder))
 
 
-def _write(model: Path, folder: Path, picture: Path | None) -> None:
+def _write(model: Path, folder: Path, loaded: PictureModel, picture: Path | None) -> None:
     check_fit(SCRIPT, model / CODE_FOLDER)
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(model, folder / MODEL, ignore=ignored)
+    shutil.copytree(model, folder / MODEL, ignore=shutil.ignore_patterns(*_NOT_COPIED))
     (folder / CODE).mkdir()
     shutil.copyfile(SCRIPT, folder / CODE / SCRIPT.name)
     pins = _pins(model)
@@ -128,6 +155,8 @@ def _write(model: Path, folder: Path, picture: Path | None) -> None:
     data = _sample(model, picture)
     (folder / SAMPLE).write_bytes(data)
     _write_text(folder / SAMPLE_REQUEST, json.dumps(_request(data)) + "\n")
+    answer = _answer(loaded, data, str(picture or "the model's own example image"))
+    _write_text(folder / SAMPLE_ANSWER, json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
     name = f"keras-yolo-{_digest(folder)[:8]}"
     _write_yaml(folder / ENDPOINT, _endpoint(name))
     _write_yaml(folder / DEPLOYMENT, _deployment(name))
@@ -135,6 +164,7 @@ def _write(model: Path, folder: Path, picture: Path | None) -> None:
     _write_text(folder / README, texts.README)
     script = folder / CREATE
     script.chmod(script.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+    write_sums(folder)
 
 
 def _pins(model: Path) -> list[str]:
@@ -189,6 +219,19 @@ def _request(data: bytes) -> dict:
     return {"input_data": {"columns": [IMAGE], "index": [0], "data": [[text]]}}
 
 
+def _answer(loaded: PictureModel, data: bytes, source: str) -> dict:
+    """Answer the sample request as the server does; PackageError where that would show nothing."""
+    rows = loaded.predict(pd.DataFrame({IMAGE: [data]})).to_dict("records")
+    threshold = loaded.detector.thresholds.score_threshold
+    if not any(is_sure(found, threshold) for found in rows[0]["detections"]):
+        raise PackageError(
+            f"{source}: the model finds no object in it with a score well above its threshold"
+            f" {threshold:g}, so a deployment could not be checked with it: give azureml-export"
+            " another image with --picture"
+        )
+    return {"predictions": rows}
+
+
 def _endpoint(name: str) -> dict:
     return {
         "$schema": f"{SCHEMAS}/managedOnlineEndpoint.schema.json",
@@ -205,6 +248,7 @@ def _deployment(endpoint_name: str) -> dict:
         "model": {"path": f"./{MODEL}", "type": "mlflow_model"},
         "code_configuration": {"code": f"./{CODE}", "scoring_script": SCRIPT.name},
         "environment": {"image": IMAGE_NAME, "conda_file": f"./{CONDA}"},
+        "environment_variables": {"GUNICORN_CMD_ARGS": texts.WORKERS},
         "instance_type": INSTANCE_TYPE,
         "instance_count": 1,
         "request_settings": _REQUESTS,

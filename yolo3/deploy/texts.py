@@ -7,7 +7,8 @@ CREATE_SERVICE = """\
 # Needs the Azure CLI with its extension `ml`, a login (az login), and a workspace:
 #   az configure --defaults group=RESOURCE_GROUP workspace=WORKSPACE
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+unset CDPATH
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 endpoint="${1:-ENDPOINT_NAME}"
 
 az ml online-endpoint create --name "$endpoint" --file endpoint.yml
@@ -16,9 +17,13 @@ az ml online-endpoint invoke --name "$endpoint" --request-file sample-request.js
 az ml online-endpoint show --name "$endpoint" --query scoring_uri --output tsv
 """
 
+WORKERS = "--worker-class gthread --threads 256"
+"""Options of gunicorn. A slow client holds a thread; its default worker has but one."""
+
 SERVE = (
     "AML_APP_ROOT=$PWD/code AZUREML_ENTRY_SCRIPT=score.py AZUREML_MODEL_DIR=$PWD/model "
-    "gunicorn -b 127.0.0.1:5001 --timeout 300 azureml_inference_server_http.server.entry:app"
+    f"gunicorn -b 127.0.0.1:5001 {WORKERS} --timeout 300 "
+    "azureml_inference_server_http.server.entry:app"
 )
 """One command, run in the folder: the server that Azure ML runs, on this machine alone."""
 

@@ -12,6 +12,7 @@ import mlflow.pyfunc
 from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 
+from yolo3.detector.checksums import check_sums
 from yolo3.detector.detector import Detector
 from yolo3.detector.pyfunc import read_detector
 
@@ -76,4 +77,8 @@ def _check_folder(folder: Path, uri: str) -> Path:
             f"{uri!r} is an MLflow model, but not a detector of this project: "
             f"its loader is {loader!r}, expected {LOADER_MODULE!r}"
         )
+    try:
+        check_sums(folder)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{uri!r} is a damaged model: {error}; copy it again") from error
     return folder

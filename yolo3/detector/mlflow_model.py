@@ -5,6 +5,7 @@
     data/detector.json   classes, anchors, mask, input size, thresholds, engine
     data/detector.xml    the network with its decoding, for the OpenVINO engine; and detector.bin
     code/yolo3/          the modules that turn pictures into detections, and no others
+    SHA256SUMS           the checksum of each of these files
 
 Nothing is pickled, and nothing in it names the machine that saved it.
 """
@@ -30,6 +31,7 @@ from mlflow.types.schema import Array, Object, Property
 from packaging.requirements import Requirement
 from PIL import Image
 
+from yolo3.detector.checksums import write_sums
 from yolo3.detector.engines import OPENVINO, EngineChoice, choose_engine, write_engine
 from yolo3.detector.load import DATA_FOLDER, LOADER_MODULE, ModelError
 from yolo3.detector.pyfunc import IMAGE, Settings, write_settings
@@ -51,6 +53,7 @@ CODE_FILES = (
     "network/spec.py",
     "detector/__init__.py",
     "detector/ahead.py",
+    "detector/checksums.py",
     "detector/cores.py",
     "detector/detector.py",
     "detector/drawing.py",
@@ -112,7 +115,10 @@ def save_detector(
     _copy_code(folder / CODE_FOLDER)
     _add_pictures_flavor(model, thresholds)
     model.model_size_bytes = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    if model.model_id:  # MLflow has a path on this machine here
+        model.artifact_path = f"models:/{model.model_id}"
     model.save(str(folder / MLMODEL_FILE_NAME))
+    write_sums(folder)
     return model
 
 

@@ -22,6 +22,7 @@ from PIL import Image
 
 from yolo3.data.images import ImageError, image_size, read_image
 from yolo3.detector.ahead import ahead
+from yolo3.detector.checksums import check_sums
 from yolo3.detector.cores import usable_cores
 from yolo3.detector.detector import Detector, Prepared
 from yolo3.detector.engines import EngineChoice, open_engine
@@ -43,7 +44,8 @@ _DECODING_LARGE = threading.BoundedSemaphore(2)
 
 
 def _load_pyfunc(path: str) -> "PictureModel":
-    """Load the model from its data folder; MLflow calls this."""
+    """Load the model from its data folder; MLflow calls this. ValueError where it is damaged."""
+    check_sums(Path(path).parent)
     detector = read_detector(Path(path))
     width, height = detector.spec.input_wh
     detector.detect([Image.new("RGB", (width, height))])  # compile now, not in the first request
