@@ -38,7 +38,9 @@ CODE_FOLDER = "code"
 CODE_FILES = (
     "__init__.py",
     "data/__init__.py",
+    "data/decoding.py",
     "data/images.py",
+    "data/whole.py",
     "network/__init__.py",
     "network/boxes.py",
     "network/decoding.py",
@@ -49,13 +51,17 @@ CODE_FILES = (
     "network/spec.py",
     "detector/__init__.py",
     "detector/ahead.py",
+    "detector/apart.py",
     "detector/cores.py",
     "detector/detector.py",
     "detector/drawing.py",
     "detector/engines.py",
+    "detector/fair.py",
     "detector/keras_engine.py",
+    "detector/limits.py",
     "detector/openvino_engine.py",
     "detector/pyfunc.py",
+    "detector/reading.py",
     "detector/service.py",
 )
 """What serving imports, and no more; a test loads the model in a process that has nothing else."""
