@@ -128,7 +128,7 @@ def test_nothing_else_passes(servers, method, path, kind, expected):
 
 def test_slow_bodies_are_limited_and_keep_nobody_from_the_health_route(servers, photos):
     with ExitStack() as stack:
-        for _ in range(8):
+        for _ in range(4):
             slow = stack.enter_context(connected(servers[1]))
             slow.sendall(head("Content-Length: 1000") + b"{")
         for _ in range(100):
