@@ -23,8 +23,11 @@ _loaded = {}  # what init() makes ready, by name
 def init():
     """Load the model, and with it the code that answers; the server starts only if that works."""
     root = Path(os.environ["AZUREML_MODEL_DIR"])
-    [found] = root.rglob("MLmodel")
-    _loaded["model"] = mlflow.pyfunc.load_model(str(found.parent))  # puts its code on the path
+    found = list(root.rglob("MLmodel"))
+    if len(found) != 1:
+        raise ValueError(f"AZUREML_MODEL_DIR, {root}, holds {len(found)} files MLmodel, expected 1")
+    os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"  # as MLflow's server: limits apply
+    _loaded["model"] = mlflow.pyfunc.load_model(str(found[0].parent))  # puts its code on the path
     from yolo3.detector import service
 
     _loaded["service"] = service

@@ -15,6 +15,7 @@ from yolo3.data.images import (
     image_size,
     letterbox,
     place,
+    read_header,
     read_image,
     stored_as,
 )
@@ -40,14 +41,12 @@ def quarters():
     return image
 
 
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
 def png_header(width, height):
     """A PNG file that says it is large and holds nothing."""
-
-    def chunk(name, data):
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
@@ -217,7 +216,7 @@ def test_a_jpeg_of_endless_scans_is_refused_before_they_are_decoded():
     last = data[data.rindex(b"\xff\xda") : -2]  # each scan is decoded over all pixels
     scans = data.count(b"\xff\xda")
     assert read_image(data[:-2] + (MAX_SCANS - scans) * last + data[-2:]).size == (40, 20)
-    with pytest.raises(ImageError, match=f"has {MAX_SCANS + 1} scans, more than {MAX_SCANS}"):
+    with pytest.raises(ImageError, match=f"has more than {MAX_SCANS} scans"):
         read_image(data[:-2] + (MAX_SCANS + 1 - scans) * last + data[-2:])
 
 
@@ -314,3 +313,49 @@ def test_a_jpeg_is_decoded_no_smaller_than_what_suffices(orientation):
 def test_other_kinds_are_decoded_whole():
     data = encoded(quarters(), "PNG")
     assert read_image(data, 1).size == (40, 20)
+
+
+def test_what_lies_behind_a_jpegs_end_is_no_part_of_it():
+    data = encoded(quarters(), "JPEG")
+    assert read_image(data + b"\xff\xda" * (MAX_SCANS + 1)).size == (40, 20)
+    several = encoded(quarters(), "MPO", save_all=True, append_images=[quarters()] * MAX_SCANS)
+    assert several.count(b"\xff\xda") > MAX_SCANS and read_image(several).size == (40, 20)
+
+
+def rows_png(rows, height, mode, depth):
+    """A sound PNG of 40 columns, its bytes all 7, whose data ends after some of its rows."""
+    row = b"\0" + b"\7" * (40 * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[mode] * depth // 8)
+    head = struct.pack(">IIBBBBB", 40, height, depth, mode, 0, 0, 0)
+    data = chunk(b"IDAT", zlib.compress(row * rows)) + chunk(b"IEND", b"")
+    palette = chunk(b"PLTE", bytes(range(48))) if mode == 3 else b""
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + palette + data
+
+
+@pytest.mark.parametrize(
+    ("mode", "depth"), [(0, 8), (0, 16), (2, 8), (2, 16), (3, 4), (4, 8), (6, 8)]
+)
+def test_a_png_that_ends_before_its_last_row_is_refused(mode, depth):
+    for rows in (1, 99):
+        with pytest.raises(ImageError, match="is cut short"):
+            read_image(rows_png(rows, 100, mode, depth))
+    assert read_image(rows_png(100, 100, mode, depth)).size == (40, 100)
+
+
+def test_a_tiff_that_lists_too_few_strips_is_refused():
+    data = bytearray(encoded(quarters(), "TIFF"))
+    entry = data.index(struct.pack("<HHI", 257, 4, 1))  # its height
+    struct.pack_into("<I", data, entry + 8, 200)
+    with pytest.raises(ImageError, match="is cut short"):
+        read_image(bytes(data))
+
+
+def test_the_header_tells_what_decoding_takes():
+    for kind, each in (("JPEG", 9), ("PNG", 9), ("WEBP", 18), ("JPEG2000", 25)):
+        assert read_header(encoded(quarters(), kind)) == (kind, 800, 800 * each)
+    assert read_header(encoded(quarters(), "JPEG", progressive=True)).decoding_bytes == 800 * 13
+    with pytest.raises(ImageError, match="has more than 100 million pixels"):
+        read_header(png_header(9500, 11_000))
+
+
+def test_a_header_is_read_without_decoding():
+    assert read_header(png_header(9999, 9999)).pixels == 9999**2  # holds no pixels

@@ -1,6 +1,7 @@
 """The exported folder under Azure ML's own inference server."""
 
 import base64
+import importlib.util
 import io
 import itertools
 import json
@@ -15,8 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from detector_cases import as_text, file_bytes
+from detector_cases import as_text, file_bytes, header_only
 from inference_cases import ask, inference_server
+from job_cases import PROJECT
 from PIL import Image
 from server_cases import assert_same_objects
 
@@ -228,6 +230,30 @@ def test_what_is_too_large_is_413(served):
     body = json.dumps({"input_data": [""] * 1001})
     reply = ask(served, "POST", "/score", body, Content_Type=JSON)
     assert reply.status == 413 and "1,001 pictures" in reply.json["message"]
+
+
+def test_a_request_of_too_many_pixels_is_413_before_any_is_decoded(served):
+    large = as_text(header_only(10_000, 9_000))
+    body = json.dumps({"input_data": [large] * 3})
+    reply = ask(served, "POST", "/score", body, Content_Type=JSON)
+    assert reply.status == 413 and "270.0 million pixels, at most 200" in reply.json["message"]
+    body = json.dumps({"input_data": [large] * 2})
+    reply = ask(served, "POST", "/score", body, Content_Type=JSON)
+    assert reply.status == 200 and "is cut short" in reply.json["predictions"][0]["error"]
+
+
+def test_a_folder_without_one_model_is_named(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("score", PROJECT / "score.py")
+    score = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(score)
+    monkeypatch.setenv("AZUREML_MODEL_DIR", str(tmp_path))
+    with pytest.raises(ValueError, match=f"{tmp_path.name}, holds 0 files MLmodel, expected 1"):
+        score.init()
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "MLmodel").touch()
+    with pytest.raises(ValueError, match=f"{tmp_path.name}, holds 2 files MLmodel, expected 1"):
+        score.init()
 
 
 def raw(address, data, half_close=True):

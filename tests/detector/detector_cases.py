@@ -2,6 +2,8 @@
 
 import base64
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import keras
@@ -40,3 +42,16 @@ def file_bytes(image, kind="PNG", **options):
 
 def as_text(data):
     return base64.b64encode(data).decode("ascii")
+
+
+def header_only(width, height):
+    """Write a PNG that says how large it is and holds nothing."""
+
+    def chunk(name, data):
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = (b"IHDR", head), (b"IDAT", b""), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)

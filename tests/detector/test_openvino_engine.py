@@ -1,5 +1,7 @@
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
+from time import sleep
 
 import numpy as np
 import pytest
@@ -73,6 +75,38 @@ def test_threads_share_an_engine(spec, path, pixels, cores):
     with ThreadPoolExecutor(8) as pool:
         for found in pool.map(lambda _: engine(pixels), range(16)):
             assert_same_bits(found, expected)
+
+
+class Watched:
+    """A request to the engine that keeps the first pixel of each picture that it computes."""
+
+    def __init__(self, request, computed):
+        self._request, self._computed = request, computed
+
+    def infer(self, **options):
+        self._computed.append(int(self._request.get_input_tensor().data[0, 0, 0, 0]))
+        self._request.infer(**options)
+
+    def __getattr__(self, name):
+        return getattr(self._request, name)
+
+
+def test_threads_are_served_in_order_of_arrival(spec, path, pixels):
+    engine, computed = OpenVINOEngine(path, spec, cores=1), []
+    requests = engine._together
+    requests._idle = [Watched(request, computed) for request in requests._idle]
+    threads = []
+    with requests._turns.take():
+        for number in range(12):
+            picture = np.full_like(pixels[:1], number)
+            threads.append(Thread(target=engine, args=(picture,)))
+            threads[-1].start()
+            while len(requests._turns._waiting) <= number:
+                sleep(0.001)
+    engine(np.full_like(pixels[:1], 99))  # asks last, and does not pass those who wait
+    for thread in threads:
+        thread.join()
+    assert computed == [*range(12), 99]
 
 
 def test_answers_stay_when_more_is_asked(spec, path, pixels):

@@ -1,8 +1,6 @@
 import io
 import json
-import threading
 import tracemalloc
-from concurrent.futures import ThreadPoolExecutor
 
 import mlflow.pyfunc
 import numpy as np
@@ -12,10 +10,8 @@ from detector_cases import as_text, file_bytes, make_photo
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from yolo3.data.images import read_image
-from yolo3.detector import pyfunc
 from yolo3.detector.load import load_detector
-from yolo3.detector.pyfunc import as_objects, picture_bytes
+from yolo3.detector.pyfunc import as_objects, picture_bytes, read_settings
 
 
 @pytest.fixture(scope="module")
@@ -115,29 +111,6 @@ def odd_pictures():
     }
 
 
-@pytest.mark.parametrize("size_wh, most", [((1001, 1000), 2), ((1000, 1000), 4)])
-def test_large_pictures_are_decoded_two_at_a_time(model, monkeypatch, size_wh, most):
-    readers, at_once = threading.Barrier(most), []
-    monkeypatch.setattr(pyfunc, "_LARGE", 1_000_000)
-    monkeypatch.setattr(pyfunc, "_DECODING", threading.BoundedSemaphore(4))
-    lock, reading = threading.Lock(), set()
-
-    def watched(data):
-        with lock:
-            reading.add(threading.get_ident())
-            at_once.append(len(reading))
-        readers.wait(timeout=30)  # as many as may come in meet here, or the test fails
-        with lock:
-            reading.remove(threading.get_ident())
-        return read_image(data)
-
-    monkeypatch.setattr(pyfunc, "read_image", watched)
-    data = file_bytes(Image.new("RGB", size_wh), "JPEG")
-    with ThreadPoolExecutor(4) as pool:
-        tables = list(pool.map(lambda _: predict(model, data), range(4)))
-    assert all(table.error[0] == "" for table in tables) and max(at_once) <= most
-
-
 def test_odd_pictures_get_an_answer(model):
     pictures = odd_pictures()
     table = predict(model, *(as_text(data) for data, _ in pictures.values()), score_threshold=0.1)
@@ -179,3 +152,30 @@ def test_params_out_of_range_are_the_callers_error(model, photo, params):
     with pytest.raises(MlflowException, match=next(iter(params))) as caught:
         predict(model, as_text(file_bytes(photo)), **params)
     assert caught.value.get_http_status_code() == 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "3", '{"network": {}}', '{"network": 3}', "\ud800", "[" * 100_000],
+    ids=range(8),
+)
+def test_damaged_settings_are_named(tmp_path, text):
+    (tmp_path / "detector.json").write_text(text, "utf-8", "surrogatepass")
+    with pytest.raises(ValueError, match="^detector.json cannot be read: ."):
+        read_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"thresholds": {"score_threshold": 7}},
+        {"engine": {"name": "none"}},
+        {"thresholds": {"score_threshold": "x"}},
+    ],
+    ids=str,
+)
+def test_settings_that_are_out_of_range_name_their_file(model_folder, tmp_path, change):
+    values = json.loads((model_folder / "data/detector.json").read_text("utf-8"))
+    (tmp_path / "detector.json").write_text(json.dumps(values | change), "utf-8")
+    with pytest.raises(ValueError, match="^detector.json cannot be read: ."):
+        read_settings(tmp_path)

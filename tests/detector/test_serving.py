@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from click.testing import CliRunner
-from detector_cases import as_text, file_bytes
+from detector_cases import as_text, file_bytes, header_only
 from docs_cases import bash_blocks, page, run_bash
 from mlflow.models.cli import commands as mlflow_models
 from server_cases import assert_same_objects, model_server, post, split
@@ -61,6 +61,32 @@ def test_params_travel_with_the_request(address, photos):
         assert status == 400 and name in answer["message"]
     status, _ = post(address, {"dataframe_records": [{"picture": text}]})
     assert status == 400
+
+
+def test_an_unknown_parameter_is_ignored_as_documented(address, photos, expected):
+    text = as_text(file_bytes(photos[0]))
+    status, answer = post(address, split(text, treshold=0.9))
+    assert status == 200
+    assert_same_objects(answer["predictions"][0]["detections"], expected[0])
+    assert "parameter that the model does not know is ignored" in page("serving.md")
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_requests_pixels_are_limited(address, photos, expected, count):
+    large = as_text(header_only(10_000, 9_000))  # says so, and holds no pixels
+    status, answer = post(address, split(as_text(file_bytes(photos[0])), *[large] * count))
+    if count == 3:
+        assert status == 413 and "million pixels, at most 200" in answer["message"]
+    else:
+        assert status == 200
+        assert_same_objects(answer["predictions"][0]["detections"], expected[0])
+
+
+def test_rows_and_bytes_of_a_request_are_limited(address):
+    status, answer = post(address, split(*["x"] * 1001))
+    assert status == 413 and "1,001 pictures, at most 1,000" in answer["message"]
+    status, answer = post(address, split(*["A" * (1 << 24)] * 4, "x"))
+    assert status == 413 and "67,108,865 bytes, at most 67,108,864" in answer["message"]
 
 
 def test_many_requests_at_once(address, photos, expected):

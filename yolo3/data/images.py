@@ -18,12 +18,14 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from yolo3.data.decoding import bytes_per_pixel, to_rgb
+from yolo3.data.whole import has_more_scans, lacks_rows, lacks_strips
+
 MAX_BYTES = 1 << 29  # of a file: what MAX_PIXELS take without compression, and more
-MAX_PIXELS = 100_000_000  # a decoded picture takes 4 bytes per pixel, a turned one twice that
+MAX_PIXELS = 100_000_000  # how much memory they take, `decoding` estimates
 MAX_SCANS = 100  # of a JPEG: each goes over all pixels, of a few bytes; encoders write some ten
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "AVIF")
 BAR_GREY = 128
-BACKGROUND = (255, 255, 255)  # shows through transparency, as on a web page
 
 _UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -34,8 +36,8 @@ _UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_CUT_SHORT = "is cut short (the end of the file is missing)"
 _SIDES_SWAP = (5, 6, 7, 8)
-_SIXTEEN_TO_EIGHT = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
 _WARNINGS_LOCK = threading.Lock()  # warning filters belong to the process, not to the thread
 
 
@@ -54,19 +56,27 @@ def read_image(source: bytes | Path, at_least: int = 0) -> Image.Image:
     """
     with _explained():
         data = _bytes_of(source)
-        with _opened(data) as image:
-            _check_size(image.size)
-            if image.format in ("JPEG", "MPO"):
-                _check_scans(data)
-            if at_least:
-                image.draft(None, (at_least, at_least))
-            image.load()
-            orientation = _orientation(image)
-            rgb = _to_rgb(image)
+        rgb, orientation = _decoded(data, at_least)
         turn = _UPRIGHT.get(orientation)
         upright = rgb if turn is None else rgb.transpose(turn)
         upright.info.clear()  # an orientation left here would turn it again when it is saved
         return upright
+
+
+def _decoded(data: bytes, at_least: int) -> tuple[Image.Image, int]:
+    """Decode to RGB as it is stored, and give its orientation; the decoder's memory ends here."""
+    with _opened(data) as image:
+        _check_size(image.size)
+        if image.format in ("JPEG", "MPO") and has_more_scans(data, MAX_SCANS):
+            raise ImageError(f"has more than {MAX_SCANS} scans, save it again")
+        if lacks_strips(image):
+            raise ImageError(_CUT_SHORT)
+        if at_least:
+            image.draft(None, (at_least, at_least))
+        image.load()
+        if lacks_rows(image, data):
+            raise ImageError(_CUT_SHORT)
+        return to_rgb(image), _orientation(image)
 
 
 def image_size(source: bytes | Path) -> tuple[int, int]:
@@ -85,6 +95,22 @@ class Stored(NamedTuple):
 
     format: str  # Pillow's name: JPEG, PNG, WEBP, …
     orientation: int  # EXIF's, 1 to 8; 1: stored as it is shown
+
+
+class Header(NamedTuple):
+    """What a picture's file says before it is decoded."""
+
+    format: str  # Pillow's name
+    pixels: int
+    decoding_bytes: int  # of memory that reading it takes at its peak, estimated
+
+
+def read_header(data: bytes) -> Header:
+    """Read a file's header; raises ImageError, as `image_size` does."""
+    with _explained(), _opened(_bytes_of(data)) as image:
+        _check_size(image.size)
+        pixels = image.width * image.height
+        return Header(image.format, pixels, pixels * bytes_per_pixel(image, data))
 
 
 def stored_as(source: bytes | Path) -> Stored:
@@ -176,12 +202,6 @@ def _bytes_of(source: bytes | Path) -> bytes:
     return data
 
 
-def _check_scans(data: bytes) -> None:
-    count = data.count(b"\xff\xda")  # between the markers no 0xff stands before another byte than 0
-    if count > MAX_SCANS:
-        raise ImageError(f"has {count} scans, more than {MAX_SCANS}: save it again")
-
-
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
     Image.init()
@@ -219,7 +239,7 @@ def _explained() -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     if "truncated" in str(error).lower() or isinstance(error, EOFError):
-        return "is cut short (the end of the file is missing)"
+        return _CUT_SHORT
     return "is damaged and cannot be decoded"
 
 
@@ -241,23 +261,3 @@ def _orientation(image: Image.Image) -> int:
             return image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # viewers show a picture with broken EXIF as it is stored
         return 1
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        return Image.fromarray(_SIXTEEN_TO_EIGHT[np.asarray(image)]).convert("RGB")
-    if image.mode in ("I", "F"):
-        return Image.fromarray(_to_eight_bits(np.asarray(image), image.mode)).convert("RGB")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, BACKGROUND), rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _to_eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
-    """Scale whole numbers (mode I) or floats (mode F) to 0..255 by the smallest usual white."""
-    finite = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    brightest = float(finite.max())
-    usual = (1.0, 255.0, 65535.0) if mode == "F" else (65535.0,)
-    white = next((level for level in usual if brightest <= level), brightest)
-    return np.clip(np.rint(finite * (255.0 / white)), 0, 255).astype(np.uint8)

@@ -42,7 +42,9 @@ CODE_FOLDER = "code"
 CODE_FILES = (
     "__init__.py",
     "data/__init__.py",
+    "data/decoding.py",
     "data/images.py",
+    "data/whole.py",
     "network/__init__.py",
     "network/boxes.py",
     "network/decoding.py",
@@ -53,14 +55,18 @@ CODE_FILES = (
     "network/spec.py",
     "detector/__init__.py",
     "detector/ahead.py",
+    "detector/apart.py",
     "detector/checksums.py",
     "detector/cores.py",
     "detector/detector.py",
     "detector/drawing.py",
     "detector/engines.py",
+    "detector/fair.py",
     "detector/keras_engine.py",
+    "detector/limits.py",
     "detector/openvino_engine.py",
     "detector/pyfunc.py",
+    "detector/reading.py",
     "detector/service.py",
 )
 """What serving imports, and no more; a test loads the model in a process that has nothing else."""
@@ -115,8 +121,6 @@ def save_detector(
     _copy_code(folder / CODE_FOLDER)
     _add_pictures_flavor(model, thresholds)
     model.model_size_bytes = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-    if model.model_id:  # MLflow has a path on this machine here
-        model.artifact_path = f"models:/{model.model_id}"
     model.save(str(folder / MLMODEL_FILE_NAME))
     write_sums(folder)
     return model
@@ -145,7 +149,7 @@ def log_detector(
     params = client.get_run(run_id).data.params
     logged = mlflow.initialize_logged_model(name, source_run_id=run_id, tags=tags, params=params)
     model = Model(
-        artifact_path=logged.artifact_location,
+        artifact_path=f"models:/{logged.model_id}",
         run_id=run_id,
         model_uuid=logged.model_id,
         model_id=logged.model_id,

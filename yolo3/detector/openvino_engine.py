@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from queue import SimpleQueue
 
 import numpy as np
 import openvino as ov
@@ -15,6 +14,7 @@ from openvino import properties
 from openvino.properties import hint
 
 from yolo3.detector.cores import usable_cores
+from yolo3.detector.fair import FairSemaphore
 from yolo3.network.spec import NetworkSpec
 
 FILE = "detector.xml"  # beside it lies detector.bin
@@ -87,20 +87,20 @@ class _Requests:
             properties.num_streams: self.at_once,
         }
         compiled = ov.Core().compile_model(model, "CPU", options)
-        self._idle = SimpleQueue()
-        for _ in range(self.at_once):
-            self._idle.put(compiled.create_infer_request())
+        self._idle = [compiled.create_infer_request() for _ in range(self.at_once)]
+        self._turns = FairSemaphore(self.at_once)
 
     def run(self, picture: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> None:
         """Compute a picture (H, W, 3), and write what is found over boxes and scores."""
-        request = self._idle.get()
-        try:
-            request.get_input_tensor().data[0] = picture
-            request.infer(share_outputs=True)  # the other choice is a copy more
-            boxes[:] = request.get_tensor(BOXES).data[0]
-            scores[:] = request.get_tensor(SCORES).data[0]
-        finally:
-            self._idle.put(request)
+        with self._turns.take():
+            request = self._idle.pop()
+            try:
+                request.get_input_tensor().data[0] = picture
+                request.infer(share_outputs=True)  # the other choice is a copy more
+                boxes[:] = request.get_tensor(BOXES).data[0]
+                scores[:] = request.get_tensor(SCORES).data[0]
+            finally:
+                self._idle.append(request)
 
 
 @contextmanager

@@ -7,12 +7,12 @@ below it, needs training code.
 import base64
 import binascii
 import json
-import os
 import string
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,27 +20,27 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from PIL import Image
 
-from yolo3.data.images import ImageError, image_size, read_image
+from yolo3.data.images import Header, ImageError, read_header
 from yolo3.detector.ahead import ahead
 from yolo3.detector.checksums import check_sums
-from yolo3.detector.cores import usable_cores
 from yolo3.detector.detector import Detector, Prepared
 from yolo3.detector.engines import EngineChoice, open_engine
+from yolo3.detector.limits import (
+    DEFAULT_LIMITS,
+    MAX_PICTURE_BYTES,
+    Deadline,
+    Limits,
+    check_rows,
+    is_serving,
+)
+from yolo3.detector.reading import prepare
 from yolo3.network.postprocess import Detections, Thresholds
 from yolo3.network.spec import NetworkSpec
 
 IMAGE = "image"
 SETTINGS_FILE = "detector.json"
 
-MAX_PICTURE_BYTES = 1 << 25  # 32 MiB of a picture's file; its pixels are limited too, see `images`
-MAX_REQUEST_BYTES = 1 << 26  # of all pictures in one request to a server, as they came
-MAX_REQUEST_ROWS = 1000
-
-_SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # what MLflow's server sets for its own process
 _WHITE_SPACE = string.whitespace.encode()
-_LARGE = 25_000_000  # pixels; up to it a picture takes some 200 MB while it is read, at most 800
-_DECODING = threading.BoundedSemaphore(usable_cores())
-_DECODING_LARGE = threading.BoundedSemaphore(2)
 
 
 def _load_pyfunc(path: str) -> "PictureModel":
@@ -49,7 +49,7 @@ def _load_pyfunc(path: str) -> "PictureModel":
     detector = read_detector(Path(path))
     width, height = detector.spec.input_wh
     detector.detect([Image.new("RGB", (width, height))])  # compile now, not in the first request
-    return PictureModel(detector)
+    return PictureModel(detector, Limits.from_environment())
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def read_settings(folder: Path) -> Settings:
             Thresholds(**values["thresholds"]),
             EngineChoice(**values.get("engine", {})),
         )
-    except (OSError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path.name} cannot be read: {error!r}") from error
 
 
@@ -96,11 +96,20 @@ def read_detector(folder: Path) -> Detector:
     return Detector(engine, settings.spec, thresholds=settings.thresholds)
 
 
+class Received(NamedTuple):
+    """A picture as it came: the bytes of its file and their header, or what is wrong with it."""
+
+    data: bytes = b""
+    header: Header | None = None
+    reason: str = ""
+
+
 class PictureModel:
     """Detect in pictures that come as rows of a table."""
 
-    def __init__(self, detector: Detector):
+    def __init__(self, detector: Detector, limits: Limits = DEFAULT_LIMITS):
         self.detector = detector
+        self.limits = limits
 
     def predict(self, table: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:
         """Find the objects in each row's picture.
@@ -110,18 +119,20 @@ class PictureModel:
         Returns, on the table's index: `detections` (lists of label, class_id, score and xmin, ymin,
         xmax, ymax in pixels of the picture as a viewer shows it), `width`, `height` (0 where the
         picture cannot be read) and `error` ('' where it can).
-        Raises MlflowException (BAD_REQUEST) for params out of range, for a table without that
-        column, and in a server for a request that is too large.
+        Raises MlflowException (BAD_REQUEST) for params out of range and for a table without that
+        column, and in a server for a request that is too large or takes too long, see `limits`.
         """
         try:
             _check_table(table)
             thresholds = self._choose(params or {})
         except ValueError as error:
             raise MlflowException(str(error), error_code=BAD_REQUEST) from error
+        deadline = Deadline(self.limits.seconds) if is_serving() else Deadline()
+        received = self._receive(table[IMAGE], deadline)
         rows = []
 
         def pictures() -> Iterator[Prepared]:
-            for picture in ahead(self._read, table[IMAGE]):
+            for picture in ahead(partial(self._read, deadline=deadline), received):
                 rows.append(_row(picture))
                 if not isinstance(picture, str):
                     yield picture
@@ -141,15 +152,34 @@ class PictureModel:
             )
         return self.detector.choose(**params)
 
-    def _read(self, value) -> Prepared | str:
+    def _receive(self, values: pd.Series, deadline: Deadline) -> Iterable[Received]:
+        """Read the headers: in a server all of them, and their sum is checked, before decoding."""
+        received = map(partial(_receive, deadline=deadline), values)
+        if not is_serving():
+            return received
+        check_rows(values)
+        listed = list(received)
+        self.limits.check_pixels(sum(image[1].pixels for image in listed if image[1]))
+        return listed
+
+    def _read(self, received: Received, deadline: Deadline) -> Prepared | str:
         """Read and letterbox one picture, or say in words what is wrong with it."""
+        data, header, reason = received
+        if reason:
+            return reason
         try:
-            data = picture_bytes(value)
-            width, height = image_size(data)
-            with _DECODING_LARGE if width * height > _LARGE else _DECODING:
-                return self.detector.prepare(read_image(data))
+            return prepare(data, header, self.detector.spec.input_wh, deadline)
         except ImageError as error:
             return f"image {error}"
+
+
+def _receive(value, deadline: Deadline) -> Received:
+    deadline.left()
+    try:
+        data = picture_bytes(value)
+        return Received(data, read_header(data))
+    except ImageError as error:
+        return Received(reason=f"image {error}")
 
 
 def _row(picture: Prepared | str) -> dict:
@@ -161,18 +191,9 @@ def _row(picture: Prepared | str) -> dict:
 
 
 def _check_table(table: pd.DataFrame) -> None:
-    """Raise ValueError for what is no table of pictures, or more than a server takes at once."""
+    """Raise ValueError for what is no table of pictures."""
     if not isinstance(table, pd.DataFrame) or list(table.columns).count(IMAGE) != 1:
         raise ValueError(f"expected a table with one column {IMAGE!r}")
-    if not os.environ.get(_SERVING):
-        return
-    if len(table) > MAX_REQUEST_ROWS:
-        raise ValueError(f"the request has {len(table):,} pictures, at most {MAX_REQUEST_ROWS:,}")
-    size = sum(len(value) for value in table[IMAGE] if isinstance(value, (str, bytes)))
-    if size > MAX_REQUEST_BYTES:
-        raise ValueError(
-            f"the request's pictures have {size:,} bytes, at most {MAX_REQUEST_BYTES:,}"
-        )
 
 
 def picture_bytes(value) -> bytes:

@@ -1,7 +1,7 @@
 """One HTTP request to the served model: what it asks for, and the answer; no web server here.
 
 `score.py` hands the requests of Azure ML's inference server on to it. Whatever a client sends is
-answered with a status below 500; what goes wrong here is raised.
+answered with a status below 500, or with TOO_SLOW; what goes wrong here is raised.
 """
 
 import io
@@ -13,20 +13,17 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
-from yolo3.data.images import read_image
+from yolo3.data.images import read_header
 from yolo3.detector.drawing import MAX_JPEG_SIDE, draw_objects
-from yolo3.detector.pyfunc import (
-    IMAGE,
-    MAX_PICTURE_BYTES,
-    MAX_REQUEST_BYTES,
-    MAX_REQUEST_ROWS,
-    picture_bytes,
-)
+from yolo3.detector.limits import MAX_PICTURE_BYTES, MAX_REQUEST_BYTES, Deadline, Limits
+from yolo3.detector.pyfunc import IMAGE, picture_bytes
+from yolo3.detector.reading import memory_for, read
 
 JSON = "application/json"
 DRAWN = {"image/png": "PNG", "image/jpeg": "JPEG"}  # answers with boxes drawn, and Pillow's name
 ANSWERS = (JSON, *DRAWN)
 TABLES = ("input_data", "dataframe_split", "dataframe_records")
+TOO_SLOW = 503  # the request's time is over, by its own work or that of others
 MAX_BODY_BYTES = MAX_REQUEST_BYTES + (1 << 20)  # the pictures, and the JSON around them
 
 _JPEG_QUALITY = 90
@@ -72,6 +69,11 @@ def respond(model: PyFuncModel, content_type: str, accept: str, body: bytes) -> 
         return _json_answer(200, {"predictions": rows})
     except Refused as refused:
         return refusal(refused.status, str(refused))
+    except MlflowException as error:
+        status = error.get_http_status_code()
+        if status >= 500 and status != TOO_SLOW:
+            raise
+        return refusal(status, error.message)
 
 
 def _asked(content_type: str, body: bytes) -> tuple[list, dict]:
@@ -86,18 +88,9 @@ def _asked(content_type: str, body: bytes) -> tuple[list, dict]:
             f"Content-Type is {content_type or 'missing'}, expected image/* or"
             f" application/octet-stream for a picture file, or {JSON}",
         )
-    _check_size(values)
+    if len(values) == 1 and _size(values[0]) > MAX_PICTURE_BYTES:
+        raise Refused(413, f"image has {_size(values[0]):,} bytes, at most {MAX_PICTURE_BYTES:,}")
     return values, params
-
-
-def _check_size(values: list) -> None:
-    if len(values) > MAX_REQUEST_ROWS:
-        raise Refused(
-            413, f"the request has {len(values):,} pictures, at most {MAX_REQUEST_ROWS:,}"
-        )
-    sizes = [_size(value) for value in values]
-    if len(values) == 1 and sizes[0] > MAX_PICTURE_BYTES:
-        raise Refused(413, f"image has {sizes[0]:,} bytes, at most {MAX_PICTURE_BYTES:,}")
 
 
 def _size(value) -> int:
@@ -158,12 +151,7 @@ def _predict(model: PyFuncModel, values: list, params: dict) -> list[dict]:
     if unknown := sorted(set(params) - set(known)):
         raise Refused(400, f"params has {unknown[0]!r}, expected some of {_listed(known)}")
     table = pd.DataFrame({IMAGE: pd.Series(values, dtype=object)})  # whatever values there are
-    try:
-        return model.predict(table, params=params).to_dict("records")
-    except MlflowException as error:
-        if error.get_http_status_code() < 500:
-            raise Refused(400, error.message) from error
-        raise
+    return model.predict(table, params=params).to_dict("records")
 
 
 def _json_answer(status: int, value: Mapping) -> Answer:
@@ -176,13 +164,17 @@ def _drawn_answer(content_type: str, values: list, rows: list[dict]) -> Answer:
         raise Refused(
             400, f"the request has {len(rows)} pictures, expected one where a picture is answered"
         )
-    image = read_image(picture_bytes(values[0]))
+    size = rows[0]["width"], rows[0]["height"]
     kind = DRAWN[content_type]
-    if kind == "JPEG" and max(image.size) > MAX_JPEG_SIDE:
-        raise Refused(400, f"the picture is too long for a JPEG ({image.size}), ask for image/png")
+    if kind == "JPEG" and max(size) > MAX_JPEG_SIDE:
+        raise Refused(400, f"the picture is too long for a JPEG ({size}), ask for image/png")
     file = io.BytesIO()
     options = {"quality": _JPEG_QUALITY} if kind == "JPEG" else {"compress_level": 1}
-    draw_objects(image, rows[0]["detections"]).save(file, kind, **options)
+    data = picture_bytes(values[0])
+    header, deadline = read_header(data), Deadline(Limits.from_environment().seconds)
+    with memory_for(header, deadline):
+        drawn = draw_objects(read(data, header, deadline), rows[0]["detections"])
+        drawn.save(file, kind, **options)
     return Answer(200, content_type, file.getvalue())
 
 
