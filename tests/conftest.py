@@ -3,6 +3,8 @@ import shutil
 import subprocess
 import sys
 
+import settings_cases  # noqa: F401
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "agg")
 

@@ -5,6 +5,7 @@ from keras import ops
 from learner_cases import SPEC, batches_of, small_learner
 from numpy.testing import assert_allclose
 
+from yolo3.data.augmentation import Augmentation
 from yolo3.network.loss import COMPONENTS, yolo_loss
 
 
@@ -50,3 +51,11 @@ def test_only_the_network_has_weights():
     learner = small_learner()
     learner.build((None, 64, 64, 3))
     assert len(learner.trainable_weights) == len(learner.network.trainable_weights) == 10
+
+
+def test_fit_counts_its_epochs(tmp_path):
+    batches = batches_of(write_pictures(tmp_path, 4), augmentation=Augmentation(), workers=2)
+    learner = small_learner()
+    learner.compile(optimizer="sgd")
+    learner.fit(batches, epochs=2, shuffle=False, verbose=0)
+    assert batches.epoch == 2

@@ -1,11 +1,23 @@
+import importlib.util
 import math
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from batches_cases import write_pictures
-from learner_cases import batches_of, plain_learner, small_learner, small_network
+from learner_cases import (
+    SPEC,
+    PlainLearner,
+    batches_of,
+    plain_learner,
+    small_learner,
+    small_network,
+)
 
 from yolo3.data.augmentation import Augmentation
 from yolo3.network.loss import COMPONENTS
@@ -201,7 +213,9 @@ def test_no_epochs_change_nothing(training, tmp_path):
     assert all(layer.trainable for layer in learner.network.layers)
 
 
-def test_epochs_go_on_where_the_stage_before_ended(training, tmp_path, monkeypatch):
+@pytest.fixture
+def drawn(training, monkeypatch):
+    """Keep the epoch of each image that is drawn."""
     drawn = []
     sample = type(training)._sample
     monkeypatch.setattr(
@@ -211,6 +225,10 @@ def test_epochs_go_on_where_the_stage_before_ended(training, tmp_path, monkeypat
             drawn.append(epoch) or sample(self, number, epoch, position)
         ),
     )
+    return drawn
+
+
+def test_epochs_go_on_where_the_stage_before_ended(training, drawn, tmp_path):
     training.epoch = 0
     stage = Stage("finetune", 2, 0.1, first_epoch=5)
     _, told, history = run_told(stage, training, tmp_path, [0.1, 0.2])
@@ -218,6 +236,42 @@ def test_epochs_go_on_where_the_stage_before_ended(training, tmp_path, monkeypat
     assert [numbers["epoch"] for numbers in history] == [6, 7]  # people count from 1
     assert sorted(set(drawn)) == [5, 6]
     assert training.epoch == 7
+
+
+def test_what_a_trainer_takes_before_the_first_epoch_is_no_epoch(training, drawn, tmp_path):
+    """Keras's trainers begin and end an epoch that is none, as the one on JAX does to build."""
+
+    class Peeking(PlainLearner):
+        def fit(self, batches, **options):
+            batches.on_epoch_begin()
+            batches.on_epoch_end()
+            return super().fit(batches, **options)
+
+    learner = Peeking(small_network(), SPEC)
+    told = Told(learner, [0.1, 0.2])
+    stage = Stage("finetune", 2, 0.1, first_epoch=5)
+    run_stage(learner, stage, training, told.validate, told.on_epoch, tmp_path)
+    assert sorted(set(drawn)) == [5, 6] and training.epoch == 7
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+def test_epochs_are_the_same_on_jax():
+    """The same tests on the other backend, which a process chooses once."""
+    here = Path(__file__).parent
+    tests = (
+        "test_learner.py::test_fit_counts_its_epochs",
+        "test_stages.py::test_epochs_go_on_where_the_stage_before_ended",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider"]
+        + [str(here / test) for test in tests],
+        cwd=here.parents[1],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout
 
 
 def test_report_holds_every_number_and_the_rate_falls(training, tmp_path, capsys):

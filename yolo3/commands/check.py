@@ -23,19 +23,20 @@ CLEAN, DESERVES_A_LOOK, UNUSABLE = 0, 1, 2  # exit status
 def run_check(log: bool, **options: object) -> int:
     """Check the lists, tell and write what is found; returns the exit status.
 
-    Raises click.ClickException with the status UNUSABLE for what no training could start with.
+    Whatever keeps it from being checked or recorded exits with UNUSABLE.
     """
-    try:
-        explain_errors(refuse_secrets)(options)
-        checkup = explain_errors(_check)(**options)
-    except click.ClickException as error:
-        error.exit_code = UNUSABLE
-        raise
+    checkup = explain_errors(_check_and_record, UNUSABLE)(log, options)
+    return DESERVES_A_LOOK if checkup.deserve_a_look else CLEAN
+
+
+def _check_and_record(log: bool, options: dict) -> Checkup:
+    refuse_secrets(options)
+    checkup = _check(**options)
     if log:
         from yolo3.tracking.check import record_check
 
         record_check(checkup, str(options["annotation_path"]), _shown(options))
-    return DESERVES_A_LOOK if checkup.deserve_a_look else CLEAN
+    return checkup
 
 
 def _check(

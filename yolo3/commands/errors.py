@@ -8,42 +8,48 @@ from typing import NoReturn
 
 import click
 
+from yolo3.commands.preflight import check_settings
 from yolo3.tracking.secrets import holds_secret, redact
 from yolo3.training.interrupt import Interrupted
 
 INTERRUPTED_STATUS = 130  # as shells tell of Ctrl-C
 
 
-def explain_errors(function):
-    """Turn each ValueError that this project raises into one sentence and exit 1.
+def explain_errors(function, status: int = 1):
+    """Turn each ValueError that this project raises into one sentence and exit with a status.
 
-    A training that was asked to end has told so, and exits with 130.
+    So does a setting that the command cannot use, which is looked at first. A training that was
+    asked to end has told so, and exits with 130.
     Passwords and tokens are hidden in it, and in the traceback of any other error.
     """
 
     @functools.wraps(function)
     def explained(*args, **kwargs):
         try:
+            check_settings()
             return function(*args, **kwargs)
         except Interrupted:
             sys.exit(INTERRUPTED_STATUS)
         except ValueError as error:
             plain = type(error) is ValueError and error.__cause__ is None and _is_ours(error)
             if plain or type(error).__module__.startswith("yolo3."):
-                raise click.ClickException(redact(str(error))) from error
-            _raise_redacted(error)
+                told = click.ClickException(redact(str(error)))
+                told.exit_code = status
+                raise told from error
+            _raise_redacted(error, status)
         except Exception as error:
-            _raise_redacted(error)
+            _raise_redacted(error, status)
 
     return explained
 
 
-def _raise_redacted(error: Exception) -> NoReturn:
-    """Raise an error again; where its traceback holds a secret, print it without, and exit 1."""
-    if not any(holds_secret(text) for text in _messages(error)):
+def _raise_redacted(error: Exception, status: int) -> NoReturn:
+    """Raise an error again; print it where Python's own way tells a secret or another status."""
+    plain = status == 1 or isinstance(error, click.ClickException)
+    if plain and not any(holds_secret(text) for text in _messages(error)):
         raise error
     click.echo(redact("".join(traceback.format_exception(error))), err=True)
-    raise SystemExit(1) from None
+    raise SystemExit(status) from None
 
 
 def _messages(error: BaseException | None) -> Iterator[str]:
@@ -54,8 +60,12 @@ def _messages(error: BaseException | None) -> Iterator[str]:
 
 
 def _is_ours(error) -> bool:
-    """Tell whether this project raised the error itself, rather than a library that it called."""
+    """Tell whether this project raised the error itself, rather than a library that it called.
+
+    What MLflow says of an environment variable is as good as ours: it names it and what it expects.
+    """
     frame = error.__traceback__
     while frame.tb_next:
         frame = frame.tb_next
-    return frame.tb_frame.f_globals.get("__name__", "").startswith("yolo3.")
+    name = frame.tb_frame.f_globals.get("__name__", "")
+    return name.startswith("yolo3.") or name == "mlflow.environment_variables"

@@ -15,6 +15,8 @@ from yolo3.detector.engines import NETWORK_FILE
 from yolo3.detector.load import DATA_FOLDER, model_folder
 from yolo3.detector.pyfunc import read_settings
 from yolo3.network.keras_file import load_network
+from yolo3.tracking.secrets import redact
+from yolo3.tracking.store import TrackingError, check_store
 
 ARTIFACTS = "exports"
 
@@ -45,10 +47,13 @@ def export_model(model: str, kind: str, output: Path, pictures_path: Path, log: 
 
 def _log(files: Sequence[Path], kind: str, run_id: str | None) -> str:
     """Log files to a run if there is one; say what was done."""
-    client = mlflow.MlflowClient()
     place = f"{ARTIFACTS}/{kind}"
     try:
+        check_store()
+        client = mlflow.MlflowClient()
         client.get_run(run_id or "none")
+    except TrackingError as error:
+        return f"not logged: {redact(str(error))}"
     except MlflowException:
         return f"not logged: {mlflow.get_tracking_uri()} has no run of this model"
     for file in files:

@@ -1,7 +1,5 @@
 """Let a version of a registered model take the champion's place, if it is not worse."""
 
-import click
-
 from yolo3.commands.errors import explain_errors
 
 CHAMPION, REFUSED, UNUSABLE = 0, 1, 2  # exit status
@@ -12,17 +10,14 @@ def run_promote(
 ) -> int:
     """Compare, and move the alias or not; returns the exit status.
 
-    Raises click.ClickException with the status UNUSABLE where nothing could be compared.
+    Whatever keeps them from being compared exits with UNUSABLE.
     """
-    from yolo3.evaluation.comparison import Rule
-    from yolo3.tracking.promote import promote
 
-    try:
-        rule = explain_errors(Rule)(**limits)
-        moved = explain_errors(promote)(
-            name, challenger, annotation_path, classes_path, rule, force == "true"
-        )
-    except click.ClickException as error:
-        error.exit_code = UNUSABLE
-        raise
-    return CHAMPION if moved else REFUSED
+    def compare() -> bool:
+        from yolo3.evaluation.comparison import Rule
+        from yolo3.tracking.promote import promote
+
+        rule = Rule(**limits)
+        return promote(name, challenger, annotation_path, classes_path, rule, force == "true")
+
+    return CHAMPION if explain_errors(compare, UNUSABLE)() else REFUSED

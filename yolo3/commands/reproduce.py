@@ -2,7 +2,6 @@
 
 import os
 import signal
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,24 +13,22 @@ SAME, OTHER, NOT_TRIED = 0, 1, 2  # exit status
 
 
 def run_reproduce(run_id: str, environment: str, threads: int, **files: str) -> int:
-    """Reproduce a run; returns the exit status, and tells why where it could not be tried."""
+    """Reproduce a run; returns the exit status, or exits with NOT_TRIED and tells why."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # many small files
-    from yolo3.tracking.reproduce.compare import IDENTICAL
-    from yolo3.tracking.reproduce.job import Wish, reproduce
 
-    given = {name: path for name, path in files.items() if path}
+    def compare() -> bool:
+        from yolo3.tracking.reproduce.compare import IDENTICAL
+        from yolo3.tracking.reproduce.job import Wish, reproduce
+
+        given = {name: path for name, path in files.items() if path}
+        return reproduce(Wish(run_id, given, environment, threads)).verdict == IDENTICAL
+
     try:
         with _stops_tidily():
-            comparison = explain_errors(reproduce)(Wish(run_id, given, environment, threads))
-    except click.ClickException as error:
-        error.show()
+            return SAME if explain_errors(compare, NOT_TRIED)() else OTHER
     except KeyboardInterrupt:
         click.echo("interrupted: the run is not reproduced", err=True)
-    except Exception:  # a server that fell silent, or a mistake here: 1 would say that it differs
-        traceback.print_exc()
-    else:
-        return SAME if comparison.verdict == IDENTICAL else OTHER
-    return NOT_TRIED
+        return NOT_TRIED
 
 
 @contextmanager

@@ -73,7 +73,7 @@ class Batches(keras.utils.PyDataset):
         self._within_epoch = True
 
     def on_epoch_end(self):
-        """Count an epoch that has begun; Keras also calls this once before the first."""
+        """Count an epoch that has begun, for a plain `fit`; `training.stages` sets each epoch."""
         self.epoch += self._within_epoch
         self._within_epoch = False
 

@@ -9,6 +9,7 @@ from yolo3.checks.checkup import Checkup
 from yolo3.checks.report import write_check_report
 from yolo3.tracking.dataset import log_pictures
 from yolo3.tracking.secrets import redact, redacted
+from yolo3.tracking.store import start_run
 
 REPORT = "check.html"
 
@@ -31,7 +32,7 @@ def record_check(checkup: Checkup, title: str, parameters: dict[str, str]) -> st
 
     Opens the run by itself: `yolo3.tracking.run` would load Keras, which a check does without.
     """
-    with mlflow.start_run() as run:
+    with start_run() as run:
         mlflow.log_params(redacted(parameters))
         for side, context in ((checkup.train, "training"), (checkup.val, "validation")):
             log_pictures(side, checkup.spec.class_names, Path(title), context)

@@ -42,11 +42,16 @@ def is_outage(error: Exception) -> bool:
 
 
 @contextmanager
-def asking_once(timeout: int | None = None) -> Iterator[None]:
-    """Ask a server once, where MLflow would try for minutes; timeout: in seconds."""
+def asking_once(timeout: int | None = None, *, only_unset: bool = False) -> Iterator[None]:
+    """Ask a server once, where MLflow would try for minutes.
+
+    timeout: in seconds. only_unset: what the user has set stays.
+    """
     changed = {MLFLOW_HTTP_REQUEST_MAX_RETRIES: 0}
     if timeout:
         changed[MLFLOW_HTTP_REQUEST_TIMEOUT] = timeout
+    if only_unset:
+        changed = {variable: value for variable, value in changed.items() if not variable.is_set()}
     earlier = {variable: variable.get_raw() for variable in changed}
     for variable, value in changed.items():
         variable.set(value)

@@ -1,6 +1,5 @@
 """One MLflow run: opened once, and told everything that is worth knowing of a training."""
 
-import hashlib
 import json
 import os
 import random
@@ -12,7 +11,6 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import filelock
 import mlflow
 from mlflow.entities import RunStatus
 from mlflow.environment_variables import MLFLOW_RUN_ID
@@ -25,9 +23,9 @@ from yolo3.evaluation.report import write_report
 from yolo3.tracking.outage import QUICK_TIMEOUT, asking_once, patiently
 from yolo3.tracking.resume import INTERRUPTED, RESUMES
 from yolo3.tracking.secrets import holds_secret, redact, redacted
+from yolo3.tracking.store import SQLITE, check_store, start_run, write_in
 from yolo3.training.interrupt import Interrupted
 
-SQLITE = "sqlite:///"
 LOCK = PROJECT_DIR / "requirements.txt"
 
 
@@ -41,12 +39,12 @@ def open_run(resumed: str = "") -> Iterator[mlflow.ActiveRun]:
     MLflow draws the run's name from `random`, which a training has seeded by then: all runs of one
     seed would have one name.
     """
-    _check_store()
+    check_store()
     if resumed:
         _enter_other_run(resumed)
     seeded = random.getstate()
     random.seed()
-    run = mlflow.start_run(resumed or None, log_system_metrics=True)
+    run = start_run(resumed or None, log_system_metrics=True)
     random.setstate(seeded)
     try:
         _hide_secrets(run)
@@ -97,41 +95,12 @@ def _end_run(status, tags=None):
 def check_writable(folder: Path, parameter: str) -> None:
     """Raise ValueError if the folder that a parameter leads to cannot be made or written."""
     try:
-        _write_in(folder)
+        write_in(folder)
     except OSError as error:
         raise ValueError(
             f"{parameter}: {folder} cannot be written ({error.strerror}); choose another place "
             f"with -P {parameter}=…"
         ) from None
-
-
-def _check_store() -> None:
-    """Say at once that a store on this machine cannot be written; MLflow would try for minutes.
-
-    Of two processes that begin in a new folder one makes the database while the other waits: at
-    once, MLflow's migrations get in each other's way.
-    """
-    uri = mlflow.get_tracking_uri()
-    if not uri.startswith(SQLITE):
-        return
-    file = _store_file(uri)
-    try:
-        if file.exists():
-            file.open("r+b").close()
-        _write_in(file.parent)
-    except OSError as error:
-        raise ValueError(
-            f"the tracking store {redact(uri)} cannot be written ({error.strerror}); choose "
-            f"another, as with MLFLOW_TRACKING_URI={SQLITE}/tmp/mlflow.db"
-        ) from None
-    name = hashlib.sha256(str(file.resolve()).encode()).hexdigest()
-    with filelock.FileLock(Path(tempfile.gettempdir()) / f"mlflow-{name}.lock"):
-        MlflowClient().search_experiments(max_results=1)
-
-
-def _write_in(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(dir=folder).close()
 
 
 def how_to_view(run: mlflow.ActiveRun) -> str:

@@ -22,6 +22,7 @@ class Learner(keras.Model):
         self.network = network
         self._view = training_view(computed or network)
         self.spec = spec
+        self.built = True  # nothing is left to build: Keras on JAX would take a batch to do it
         self._components = {name: keras.metrics.Mean(name=name) for name in COMPONENTS}
 
     def call(self, pixels, training=None):

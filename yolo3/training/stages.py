@@ -224,6 +224,7 @@ class _Report(keras.callbacks.Callback):
         self._bar = None
 
     def on_epoch_begin(self, epoch, logs=None):
+        self._batches.epoch = epoch  # not counted: a trainer may take batches before the first
         done = epoch - self._stage.first_epoch + 1
         self._bar = tqdm(
             total=len(self._batches),
