@@ -160,6 +160,16 @@ def test_folder_that_is_no_model_is_named(tmp_path):
         start(tmp_path)
 
 
+def test_damaged_model_is_named(source, tmp_path):
+    save_detector(source, spec_of(), tmp_path / "model", lock=LOCK)
+    file = tmp_path / "model" / "data" / "model.keras"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(WeightsError, match=r"is a damaged model: data/model\.keras differs"):
+        start(tmp_path / "model")
+
+
 def test_empty_path_is_an_error():
     with pytest.raises(WeightsError, match="weights_path is empty; weights_path=none trains"):
         start("")

@@ -16,6 +16,7 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 
 from yolo3.data.annotations import read_classes
 from yolo3.data.project import PROJECT_DIR
+from yolo3.detector.checksums import check_sums
 from yolo3.detector.engines import NETWORK_FILE
 from yolo3.detector.load import DATA_FOLDER
 from yolo3.network.formats import read_file
@@ -159,6 +160,10 @@ def _in_model(folder, weights_path):
             f"{weights_path}: is no logged model of this project: "
             f"expected {MLMODEL_FILE_NAME} and {DATA_FOLDER}/{NETWORK_FILE} in it"
         )
+    try:
+        check_sums(folder)
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{weights_path}: is a damaged model: {error}; copy it again") from error
     return network
 
 
