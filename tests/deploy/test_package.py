@@ -20,6 +20,7 @@ from azure.ai.ml.entities import ManagedOnlineDeployment, ManagedOnlineEndpoint
 from click.testing import CliRunner
 from detector_cases import LOCK, make_photo
 from job_cases import PROJECT
+from mlflow.entities import LoggedModelOutput
 from PIL import Image
 
 from yolo3.commands.main import main
@@ -128,9 +129,10 @@ def test_the_same_model_has_the_same_digest_and_another_another(package, model, 
 
 def test_one_model_has_one_digest_by_whatever_name(model, package, tracking, tmp_path):
     with mlflow.start_run() as run:
-        logged = mlflow.create_external_model("keras-yolo-model", source_run_id=run.info.run_id)
+        logged = mlflow.initialize_logged_model("keras-yolo-model")
         client = mlflow.MlflowClient()
         client.log_model_artifacts(logged.model_id, str(model))
+        client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, 0)])
         client.finalize_logged_model(logged.model_id, "READY")
         mlflow.register_model(f"models:/{logged.model_id}", "detector")
     client.set_registered_model_alias("detector", "champion", 1)

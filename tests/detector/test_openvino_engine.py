@@ -1,10 +1,13 @@
 import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from time import sleep
 
 import numpy as np
 import pytest
+from job_cases import PROJECT
 
 from yolo3.data.images import letterbox
 from yolo3.detector.detector import Detector
@@ -166,3 +169,21 @@ def test_damaged_files_are_errors(spec, path, tmp_path):
             OpenVINOEngine(folder / "detector.xml", spec)
     with pytest.raises(ValueError, match="detector.xml cannot be read"):
         OpenVINOEngine(tmp_path / "nowhere" / "detector.xml", spec)
+
+
+CTRL_C = """
+import signal, sys
+from yolo3.detector.load import load_detector
+for number in range(2):
+    load_detector(sys.argv[1])
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("as usual")
+"""
+
+
+def test_ctrl_c_after_an_engine_is_gone_is_one_as_usual(model_folder):
+    command = [sys.executable, "-c", CTRL_C, str(model_folder)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "as usual\n", (done.returncode, done.stderr)

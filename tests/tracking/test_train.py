@@ -1,5 +1,7 @@
 import json
-from contextlib import nullcontext
+import shutil
+import sqlite3
+from contextlib import closing, nullcontext
 from dataclasses import fields
 from types import SimpleNamespace
 
@@ -425,10 +427,16 @@ def test_mistakes_are_told_before_a_run_is_opened(scenes, base, tracking, tmp_pa
 
 
 def test_a_registry_that_refuses_leaves_a_whole_run_to_go_on_with(
-    scenes, tracking, tmp_path, monkeypatch
+    scenes, tracking, empty_store, tmp_path, monkeypatch
 ):
-    (tmp_path / "no database.db").write_text("this is no database")
-    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{tmp_path}/no database.db")
+    refusing = tmp_path / "refusing.db"
+    shutil.copy(empty_store, refusing)
+    with closing(sqlite3.connect(refusing)) as store:
+        store.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON registered_models"
+            " BEGIN SELECT RAISE(ABORT, 'no more models'); END"
+        )
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{refusing}")
     options = tiny_options(scenes, tmp_path / "logs", frozen_epochs=0, engine="keras")
     output = fail_training(options | {"registered_model_name": "figures"})
     assert "only the model is not registered as 'figures': " in output

@@ -27,12 +27,16 @@ ov.Tensor(np.zeros(1, np.uint8)).element_type.to_dtype()
 # The first such call of a process fills a table of OpenVINO's; two threads that made it at once
 # waited for each other for ever (2026.4). Python lets one thread alone import a module.
 
+_CORE = ov.Core()
+# One that stays. Each that has run sets a signal stack of its own and frees it at its end; of two
+# that overlap, the last puts back the one that was freed, and the next Ctrl-C ends the process.
+
 _TYPES = {FLOAT32: ov.Type.f32, BFLOAT16: ov.Type.bf16}
 
 
 def fastest_precision() -> str:
     """Give bfloat16 where this machine's processor has units for it, else float32."""
-    able = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = _CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return BFLOAT16 if "BF16" in able else FLOAT32
 
 
@@ -51,7 +55,7 @@ class OpenVINOEngine:
             raise ValueError(f"precision is {precision!r}, expected {' or '.join(_TYPES)}")
         self.precision = precision if precision == FLOAT32 else fastest_precision()
         with _explained(path):
-            model = ov.Core().read_model(path)
+            model = _CORE.read_model(path)
         self._shapes = _check_shapes(model, spec)
         usable = cores or usable_cores()
         with _explained(path):
@@ -86,7 +90,7 @@ class _Requests:
             properties.inference_num_threads: cores,
             properties.num_streams: self.at_once,
         }
-        compiled = ov.Core().compile_model(model, "CPU", options)
+        compiled = _CORE.compile_model(model, "CPU", options)
         self._idle = [compiled.create_infer_request() for _ in range(self.at_once)]
         self._turns = FairSemaphore(self.at_once)
 
