@@ -9,6 +9,7 @@ from pathlib import Path
 
 import mlflow
 from click.testing import CliRunner
+from mlflow.environment_variables import MLFLOW_REGISTRY_URI
 from mlflow.tracking import MlflowClient
 
 import train
@@ -88,6 +89,7 @@ def tracking_in(folder, patch):
     """Work in a folder; without a setting, MLflow's store lies where one works."""
     mlflow.set_tracking_uri(None)
     mlflow.set_registry_uri(None)
+    MLFLOW_REGISTRY_URI.unset()  # which MLflow itself leaves
     patch.chdir(folder)
     yield mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(None)

@@ -1,8 +1,10 @@
 """`mlflow run` of a git URI, recorded by a tracking server over http."""
 
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from job_cases import Trained, tiny_options
@@ -10,6 +12,7 @@ from server_cases import environment, mlflow_server
 
 from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
 
+COPY = "but `mlflow run` of a repository works in a copy of it, "
 CLOCK = ("images_per_second", "system/")  # metrics that tell of the machine
 
 
@@ -104,3 +107,48 @@ def test_the_server_has_artifacts_and_models(again, trained):
     assert again.run.inputs.dataset_inputs[0].dataset.digest == (
         trained.run.inputs.dataset_inputs[0].dataset.digest
     )
+
+
+@pytest.mark.parametrize(
+    ("entry", "given", "told"),
+    [
+        (
+            "azureml_export",
+            {"model": "/nowhere", "output": "my export"},
+            f"Error: output is my export, {COPY}",
+        ),
+        (
+            "main",
+            {"annotation_path": "my_list.txt"},
+            f"Error: annotation_path is my_list.txt, {COPY}",
+        ),
+        (
+            "main",
+            {"annotation_path": "/nowhere/list.txt"},
+            "/logs/default, in the copy of the project that `mlflow run` made; -P log_dir=",
+        ),
+    ],
+)
+def test_relative_paths_do_not_silently_lead_into_the_copy(
+    clone, empty_store, tmp_path, entry, given, told
+):
+    """MLflow clones the repository, since its address is no path: the space in it is quoted."""
+    shutil.copy(empty_store, tmp_path)
+    (tmp_path / "my_list.txt").write_text("of the user")
+    folder, commit = clone
+    done = subprocess.run(
+        [sys.executable, "-m", "mlflow", "run", folder.as_uri(), "-v", commit, "-e", entry]
+        + [word for name, value in given.items() for word in ("-P", f"{name}={value}")]
+        + ["--env-manager", "local"],
+        cwd=tmp_path,
+        env=environment(MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/mlflow.db"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1 and told in done.stdout, done.stdout
+    assert done.stdout.count("Error: ") == 1
+    copy = re.search(r"(/\S+)(: give an absolute path|/logs/default, in the copy)", done.stdout)[1]
+    assert not any(Path(copy, name).exists() for name in ("my export", "logs"))
+    shutil.rmtree(copy)

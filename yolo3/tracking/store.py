@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,11 +29,11 @@ from yolo3.tracking.secrets import redact
 
 SQLITE = "sqlite:///"
 LIMITS = "MLFLOW_HTTP_REQUEST_"  # how its settings of timeouts and retries begin
-HINTS = {  # in what MLflow says -> how to mend it
-    "error code 401": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or _TOKEN",
-    "UNAUTHENTICATED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or _TOKEN",
+HINTS = {  # in what MLflow says -> what mends it
+    "error code 40[13]|UNAUTHENTICATED|PERMISSION_DENIED": "it asks for another login, by "
+    "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
     "WRONG_VERSION_NUMBER": "this server speaks http, not https",
-    "database schema": "`mlflow db upgrade` mends an older one, a newer MLflow reads a newer one",
+    "database schema": "`mlflow db upgrade` is for an older one; a newer one needs a newer MLflow",
     "filesystem tracking": "`mlflow migrate-filestore` copies what such a folder has to a database",
 }
 EXPECTED = "expected a running MLflow server, as http://HOST:5000, or sqlite:////FOLDER/mlflow.db"
@@ -80,7 +81,7 @@ def check_run(resumed: bool = False) -> None:
     """
     client = MlflowClient()
     if run_id := MLFLOW_RUN_ID.get():
-        with _explained(MLFLOW_RUN_ID, run_id, "unset it, or name a run of this store"):
+        with _explained(MLFLOW_RUN_ID, run_id, "unset it, or name another run of this store"):
             run = client.get_run(run_id)
             if run.info.lifecycle_stage == LifecycleStage.DELETED:
                 raise ValueError("the run is deleted")
@@ -94,7 +95,7 @@ def _check_experiment(client, name, number):
     if not name and not number:
         return
     variable = MLFLOW_EXPERIMENT_NAME if name else MLFLOW_EXPERIMENT_ID
-    with _explained(variable, name or number, "name another experiment"):
+    with _explained(variable, name or number, "name another experiment, or unset it"):
         found = client.get_experiment_by_name(name) if name else client.get_experiment(number)
         if found and found.lifecycle_stage == LifecycleStage.DELETED:
             restore = f"mlflow experiments restore -x {found.experiment_id}"
@@ -156,7 +157,7 @@ def _explained(variable, value, expected) -> Iterator[None]:
         raise
     except Exception as error:  # each kind of store raises its own
         reason = redact(_reason(error))
-        hints = [hint for said, hint in HINTS.items() if said in reason]
+        hints = [hint for said, hint in HINTS.items() if re.search(said, reason)]
         limits = [f"{name} is {os.environ[name]}" for name in os.environ if name.startswith(LIMITS)]
         told = "; ".join([reason, *hints, *limits, expected])
         raise TrackingError(f"{variable}={redact(value)} cannot be used: {told}") from error
@@ -170,4 +171,4 @@ def _reason(error):
         while cause.__cause__ or cause.__context__:
             cause = cause.__cause__ or cause.__context__
         said = str(cause).strip()
-    return said.splitlines()[0].partition(". ")[0] if said else type(error).__name__
+    return re.split(r"\.?\s*\n|\. ", said)[0].rstrip(".") or type(error).__name__
