@@ -65,7 +65,9 @@ def _answer(service, request):
 
 def _read(request: AMLRequest, most: int) -> bytes:
     """Read so many bytes of a body; where it takes too long, as if the client had broken off."""
-    client = request.environ["gunicorn.socket"]
+    client = request.environ.get("gunicorn.socket")
+    if client is None:  # another server than Azure ML's on Linux
+        return request.stream.read(most)
     timer = threading.Timer(BODY_SECONDS, client.shutdown, [socket.SHUT_RD])
     timer.start()
     try:
