@@ -44,7 +44,8 @@ def check_settings() -> None:
 def _check_paths(given: Mapping[str, object], defaults: Mapping[str, object]) -> None:
     """Refuse relative paths that `mlflow run` of a repository would look up in its own copy.
 
-    What the project holds itself is meant there. Where defaults write is printed.
+    What the project holds itself is meant there, and printed unless it is the default. So is where
+    a default is written.
     """
     relative = {
         name: value
@@ -59,21 +60,20 @@ def _check_paths(given: Mapping[str, object], defaults: Mapping[str, object]) ->
     from yolo3.tracking.download import OFFICIAL
 
     for name, value in relative.items():
-        if name in WRITTEN and value == defaults[name]:
-            print(
-                f"{name}: {PROJECT_DIR / value}, in the copy of the project that `mlflow run` made;"
-                f" -P {name}=… with an absolute path keeps it elsewhere",
-                flush=True,
-            )
-        elif name in WRITTEN or not (
-            os.path.exists(PROJECT_DIR / value)
-            or value == defaults[name]
-            or value in (NO_WEIGHTS, *OFFICIAL)
-        ):
+        place = PROJECT_DIR / value
+        default, exists = value == defaults[name], os.path.exists(place)
+        if name in READ and ((default and exists) or value in (NO_WEIGHTS, *OFFICIAL)):
+            continue
+        if not default and not (name in READ and exists):
             raise ValueError(
                 f"{name} is {value}, but `mlflow run` of a repository works in a copy of it, "
                 f"{PROJECT_DIR}: give an absolute path, as -P {name}=/home/me/{value}"
             )
+        print(
+            f"{name}: {place}, in the copy of the project that `mlflow run` made; "
+            f"-P {name}=… with an absolute path names another place",
+            flush=True,
+        )
 
 
 def _in_copy() -> bool:
