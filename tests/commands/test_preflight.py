@@ -205,3 +205,8 @@ def test_what_the_project_holds_is_meant(in_copy, line):
     output = call(line).output
     assert MEANT[line] in output and "works in a copy" not in output
     assert ("in the copy" in output) == ("README.md" in line)
+
+
+def test_a_resumed_run_has_its_own_paths(in_copy):
+    output = call("train --resume x").output
+    assert f"relative paths lie in {PROJECT}, the copy" in output and "no run 'x'" in output

@@ -56,6 +56,9 @@ def _check_paths(given: Mapping[str, object], defaults: Mapping[str, object]) ->
     }
     if not relative or not _in_copy():
         return
+    if given.get("resume"):  # goes on with its own paths
+        print(f"relative paths lie in {PROJECT_DIR}, the copy that `mlflow run` made", flush=True)
+        return
     from yolo3.network.weights import NO_WEIGHTS
     from yolo3.tracking.download import OFFICIAL
 
