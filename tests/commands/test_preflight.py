@@ -90,11 +90,22 @@ def test_a_registry_that_is_away_stops_only_what_uses_it(tracking, monkeypatch):
     for line in (
         "promote --name x --annotation-path x",
         "detect --model models:/x/1 --input . --output found",
-        "train --registered-model-name x --annotation-path x",
         "train --weights-path models:/x/1 --annotation-path x",
     ):
         assert f"MLFLOW_REGISTRY_URI={NOBODY} cannot be used" in call(line).output
+    done = call("train --registered-model-name x --annotation-path x")  # registered last, or later
+    assert "x: the annotation list does not exist" in done.output
+
+
+def test_a_store_that_is_still_to_be_made_is_not_made_for_bad_data(tracking, tmp_path, monkeypatch):
+    (tmp_path / "mlflow.db").unlink()
     assert "x: the annotation list does not exist" in call("train --annotation-path x").output
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "soon")
+    assert "for MLFLOW_HTTP_REQUEST_TIMEOUT" in call("train --annotation-path x").output
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT")
+    (tmp_path / "mlflow.db").write_text("no database")
+    assert "file is not a database" in call("train --annotation-path x").output
 
 
 @pytest.mark.parametrize(
@@ -205,3 +216,8 @@ def test_what_the_project_holds_is_meant(in_copy, line):
     output = call(line).output
     assert MEANT[line] in output and "works in a copy" not in output
     assert ("in the copy" in output) == ("README.md" in line)
+
+
+def test_a_resumed_run_has_its_own_paths(in_copy):
+    output = call("train --resume x").output
+    assert f"relative paths lie in {PROJECT}, the copy" in output and "no run 'x'" in output

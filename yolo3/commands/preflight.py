@@ -33,11 +33,13 @@ def check_settings() -> None:
     if records or any(map(_OF_MLFLOW.match, models)):
         from yolo3.tracking import store
 
-        store.check_store()
-        if name == "promote" or given.get("registered_model_name") or "models:/" in str(models):
-            store.check_registry()
-        if records:
-            store.check_run(resumed=bool(given.get("resume")))
+        store.check_variables()
+        if not store.is_unmade():
+            store.check_store()
+            if name == "promote" or "models:/" in str(models):
+                store.check_registry()
+            if records:
+                store.check_run(resumed=bool(given.get("resume")))
     _check_paths(given, {option.name: option.default for option in context.command.params})
 
 
@@ -55,6 +57,9 @@ def _check_paths(given: Mapping[str, object], defaults: Mapping[str, object]) ->
         and not (os.path.isabs(value) or _URI.match(value))
     }
     if not relative or not _in_copy():
+        return
+    if given.get("resume"):  # goes on with its own paths
+        print(f"relative paths lie in {PROJECT_DIR}, the copy that `mlflow run` made", flush=True)
         return
     from yolo3.network.weights import NO_WEIGHTS
     from yolo3.tracking.download import OFFICIAL

@@ -28,6 +28,10 @@ from yolo3.tracking.outage import QUICK_TIMEOUT, asking_once
 from yolo3.tracking.secrets import redact
 
 SQLITE = "sqlite:///"
+SETTINGS = (
+    *(MLFLOW_TRACKING_URI, MLFLOW_REGISTRY_URI),
+    *(MLFLOW_RUN_ID, MLFLOW_EXPERIMENT_NAME, MLFLOW_EXPERIMENT_ID),
+)
 LIMITS = "MLFLOW_HTTP_REQUEST_"  # how its settings of timeouts and retries begin
 HINTS = {  # in what MLflow says -> what mends it
     "error code 40[13]|UNAUTHENTICATED|PERMISSION_DENIED": "it asks for another login, by "
@@ -43,6 +47,21 @@ class TrackingError(ValueError):
     """Say which of MLflow's settings cannot be used, why, and what is expected."""
 
 
+def check_variables() -> None:
+    """Read every variable of MLflow's that is set; its ValueError names what it cannot be."""
+    for variable in vars(environment_variables).values():
+        if isinstance(variable, environment_variables._EnvironmentVariable) and variable.is_set():
+            variable.get()
+
+
+def is_unmade() -> bool:
+    """Tell whether nothing is set, and MLflow's own database here is still to be made."""
+    uri = mlflow.get_tracking_uri()
+    if not uri.startswith(SQLITE) or any(variable.is_set() for variable in SETTINGS):
+        return False
+    return not Path(uri.removeprefix(SQLITE)).exists()
+
+
 def check_store() -> None:
     """Ask the tracking store for an experiment; raises TrackingError where it does not answer.
 
@@ -50,7 +69,6 @@ def check_store() -> None:
     folder one makes the database while the other waits: at once, MLflow's migrations get in each
     other's way.
     """
-    _check_variables()
     uri = mlflow.get_tracking_uri()
     with _explained(MLFLOW_TRACKING_URI, uri, EXPECTED):
         if not uri.startswith(SQLITE):
@@ -116,13 +134,6 @@ def write_in(folder: Path) -> None:
     """Make a folder and a file in it, which is gone at once; raises OSError where that fails."""
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()
-
-
-def _check_variables():
-    """Read every variable of MLflow's that is set; its ValueError names what it cannot be."""
-    for variable in vars(environment_variables).values():
-        if isinstance(variable, environment_variables._EnvironmentVariable) and variable.is_set():
-            variable.get()
 
 
 def _check_file(file, uri):
