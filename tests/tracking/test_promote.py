@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 
 from yolo3.commands.main import main
 from yolo3.data.annotations import read_annotations, write_annotations
+from yolo3.detector.checksums import write_sums
 from yolo3.detector.detector import Detector
 from yolo3.detector.engines import EngineChoice, write_engine
 from yolo3.detector.keras_engine import KerasEngine
@@ -76,6 +77,8 @@ def bench(trained, tmp_path_factory):
     shutil.copytree(bench.models["all"], folder / "others")
     other = replace(spec, class_names=("hat", "helmet", "bare"))
     write_settings(folder / "others" / "data", Settings(other, Thresholds(), ENGINE))
+    for place in bench.models.values():
+        write_sums(place)
     return bench
 
 
