@@ -282,13 +282,15 @@ def saved_model() -> Path:
     import tempfile
 
     from yolo3.detector.mlflow_model import save_detector
+    from yolo3.network.postprocess import Thresholds
     from yolo3.tracking.run import LOCK
 
     temporary = tempfile.TemporaryDirectory()
     atexit.register(temporary.cleanup)
     network, spec, _ = samples.tiny_network()
     folder = Path(temporary.name) / "model"
-    save_detector(network, spec, folder, lock=LOCK)
+    surely_found = Thresholds(score_threshold=0.05)  # an export wants an object in its sample
+    save_detector(network, spec, folder, lock=LOCK, thresholds=surely_found)
     return folder
 
 
