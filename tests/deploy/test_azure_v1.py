@@ -11,6 +11,8 @@ from job_cases import PROJECT
 from yolo3.deploy.azure_v1 import build
 from yolo3.deploy.sdk import DeployError
 
+pytestmark = pytest.mark.slow
+
 BUILD = """
 import sys
 from pathlib import Path

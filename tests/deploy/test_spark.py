@@ -21,6 +21,8 @@ from yolo3.detector.load import load_detector
 from yolo3.detector.pyfunc import MAX_PICTURE_BYTES, as_objects
 from yolo3.tracking.job import FINAL_MODEL
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("pyspark", reason="PySpark is not installed: the extra `spark`")
 if not has_java():
     pytest.skip("Spark needs Java, and there is none", allow_module_level=True)

@@ -161,6 +161,7 @@ def test_reading_takes_no_more_memory_than_estimated(tmp_path):
     )  # measured at all
 
 
+@pytest.mark.slow
 @on_linux
 @pytest.mark.parametrize(
     ("data", "rows", "share"),

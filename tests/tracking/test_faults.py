@@ -46,6 +46,7 @@ def test_a_project_folder_that_is_read_only(scenes, tmp_path, log_dir, told):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_two_trainings_in_one_folder_at_once(scenes, tmp_path):
     """In a new folder: both begin by making the same database."""
     options = tiny_options(scenes, tmp_path / "logs", frozen_epochs=0)

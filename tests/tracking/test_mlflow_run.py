@@ -67,6 +67,7 @@ def test_the_same_settings_give_the_same_numbers_to_the_bit(again, trained):
     assert again.json("result.json") == trained.json("result.json")  # with digests of the weights
 
 
+@pytest.mark.slow
 def test_a_model_is_promoted_through_the_server(again, clone, scenes, tmp_path):
     client = again.client
     client.create_registered_model("detector")
@@ -109,6 +110,7 @@ def test_the_server_has_artifacts_and_models(again, trained):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("entry", "given", "told"),
     [

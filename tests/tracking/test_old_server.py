@@ -12,6 +12,8 @@ from server_cases import TrackingServer
 from yolo3.detector.load import load_detector
 from yolo3.tracking.models import WEIGHTS_TAG, log_once, register_once
 
+pytestmark = pytest.mark.slow
+
 MODELS = ("keras-yolo-model-frozen-pass", "keras-yolo-model")
 
 

@@ -92,6 +92,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(trained, tracking,
     assert "is finished; there is nothing left" in fail_training({"resume": run_id})
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_logs_and_can_be_resumed_elsewhere(trained, clone, tracking, tmp_path):
     """`mlflow run` is interrupted as by a terminal, and log_dir is lost."""
     options = trained.options | {"log_dir": str(tmp_path / "logs"), "fine_tune_epochs": 2}
@@ -116,6 +117,7 @@ def test_ctrl_c_saves_logs_and_can_be_resumed_elsewhere(trained, clone, tracking
     assert_equal(Trained(run_id, output, options, tracking), trained)
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_and_comes_back(scenes, empty_store, tmp_path, monkeypatch):
     """Gone from the first epoch to the end of its stage: nothing is lost or doubled."""
     shutil.copy(empty_store, tmp_path)

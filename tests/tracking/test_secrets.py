@@ -81,6 +81,7 @@ def test_a_path_with_a_secret_is_refused():
         refuse_secrets({"list": Path("a.txt?token=abcdef")})
 
 
+@pytest.mark.slow
 def test_a_training_records_no_secret(scenes, trained, tmp_path, monkeypatch, tracking):
     """Weights from an address with a password and a token; passwords in the environment."""
     for name, value in VARIABLES.items():

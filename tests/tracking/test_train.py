@@ -426,6 +426,7 @@ def test_mistakes_are_told_before_a_run_is_opened(scenes, base, tracking, tmp_pa
     assert not mlflow.MlflowClient().search_runs(["0"]) and not (tmp_path / "logs").exists()
 
 
+@pytest.mark.slow
 def test_a_registry_that_refuses_leaves_a_whole_run_to_go_on_with(
     scenes, tracking, empty_store, tmp_path, monkeypatch
 ):

@@ -254,6 +254,7 @@ def test_what_a_trainer_takes_before_the_first_epoch_is_no_epoch(training, drawn
     assert sorted(set(drawn)) == [5, 6] and training.epoch == 7
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 def test_epochs_are_the_same_on_jax():
     """The same tests on the other backend, which a process chooses once."""

@@ -74,6 +74,7 @@ def test_mlflow_run_repeats_a_run_to_the_bit(cleaned):
     assert len(trained.client.search_model_versions("name='figures'")) == 1  # not again
 
 
+@pytest.mark.slow
 def test_other_threads_give_other_bits_and_status_1(cleaned, monkeypatch, tmp_path, capfd):
     folder, trained = cleaned
     threads = trained.json("environment.json")["threads"]["intra_op"] + 1
