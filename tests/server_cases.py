@@ -10,8 +10,11 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
+
+from yolo3.tracking import outage
 
 START_SECONDS = 120
 
@@ -52,6 +55,12 @@ def end_group(server):
     except subprocess.TimeoutExpired:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+
+
+def replace_pauses(monkeypatch, call):
+    """Call something where a wait for the server pauses; other threads go on sleeping."""
+    clock = SimpleNamespace(sleep=call, monotonic=time.monotonic)
+    monkeypatch.setattr(outage, "time", clock)
 
 
 def free_port():

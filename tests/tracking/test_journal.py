@@ -6,7 +6,7 @@ import requests
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UNAVAILABLE
 from mlflow.tracking import MlflowClient
-from server_cases import TrackingServer
+from server_cases import TrackingServer, replace_pauses
 
 from yolo3.tracking import outage
 from yolo3.tracking.journal import Journal
@@ -106,7 +106,7 @@ def test_a_server_that_is_away_loses_and_doubles_nothing(at_server, capsys):
 def test_what_cannot_wait_waits_for_the_server(at_server, monkeypatch, capsys):
     run_id = new_run()
     at_server.stop()
-    monkeypatch.setattr(outage.time, "sleep", at_server.start)
+    replace_pauses(monkeypatch, at_server.start)
     patiently(lambda: MlflowClient().set_tag(run_id, "told", "yes"), "resume")
     assert MlflowClient().get_run(run_id).data.tags["told"] == "yes"
     assert "does not answer; waiting for it, 10 minutes at most" in capsys.readouterr().out

@@ -13,12 +13,11 @@ import mlflow
 import pytest
 from job_cases import PROJECT, Trained, as_arguments, fail_training, run_training, tiny_options
 from network_cases import TINY_ANCHORS
-from server_cases import TrackingServer, environment
+from server_cases import TrackingServer, environment, replace_pauses
 
 import train
 from yolo3.data.annotations import read_classes
 from yolo3.network.spec import make_spec, read_anchors
-from yolo3.tracking import outage
 from yolo3.tracking import train as job
 from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
 from yolo3.tracking.resume import ResumeError
@@ -131,7 +130,7 @@ def test_a_server_that_goes_away_and_comes_back(scenes, empty_store, tmp_path, m
         keep(self, state)
 
     monkeypatch.setattr(job.Job, "_keep", keep_without_server)
-    monkeypatch.setattr(outage.time, "sleep", server.start)
+    replace_pauses(monkeypatch, server.start)
     try:
         mlflow.set_tracking_uri(server.address)
         found = run_training(tiny_options(scenes, tmp_path / "logs"))

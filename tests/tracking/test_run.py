@@ -5,8 +5,8 @@ import mlflow
 import pytest
 from job_cases import PROJECT
 from mlflow.tracking.fluent import run_id_to_system_metrics_monitor
+from server_cases import replace_pauses
 
-from yolo3.tracking import outage
 from yolo3.tracking import run as record
 from yolo3.training.interrupt import Interrupted
 
@@ -69,7 +69,7 @@ def test_a_run_that_fails_says_so(tracking):
 
 
 def test_the_end_is_told_again_until_the_server_has_it(tracking, monkeypatch):
-    monkeypatch.setattr(outage.time, "sleep", lambda _: mlflow.set_tracking_uri(tracking))
+    replace_pauses(monkeypatch, lambda _: mlflow.set_tracking_uri(tracking))
     with record.open_run() as run:
         mlflow.set_tracking_uri(NOBODY)
     assert mlflow.get_run(run.info.run_id).info.status == "FINISHED"
