@@ -9,8 +9,6 @@ not installed is left out (the `test` extra has all).
 import base64
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +21,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from benchmarks.servers import free_port, running_server
 from benchmarks.table import Row, ratio_of, seconds_in_turns
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -309,36 +308,12 @@ def _seconds_to_ready(saved: Path, folder: Path) -> float:
 
 @contextmanager
 def _server(saved: Path, folder: Path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
-    command += ["-m", str(saved), "-h", "127.0.0.1", "-p", str(port)]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    with (folder / "server.txt").open("wb") as log:
-        server = subprocess.Popen(
-            command,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={**os.environ, "PATH": path},
-        )
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/ping", server)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait()
-
-
-def _wait_for(address: str, server: subprocess.Popen) -> None:
-    while server.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.02)
-    raise RuntimeError("mlflow models serve ended before it was ready")
+    command += ["-m", str(saved), "-h", "127.0.0.1", "-p", address.rpartition(":")[2]]
+    variables = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with running_server(command, f"{address}/ping", folder / "server.txt", env=variables):
+        yield address
 
 
 def _post(address: str, body: bytes) -> bytes:

@@ -63,10 +63,8 @@ def _in_process(kind: str, examples: int, seed: int, output: Path) -> dict:
 
 def _try_kind(kind: str, examples: int, seed: int, output: Path) -> None:
     """Try one kind in this process, and keep count in a file after each input."""
-    import hypothesis
-
     from benchmarks.malformed.entries import DEFECT, saved_model, served_model, try_sample
-    from benchmarks.malformed.inputs import KINDS
+    from benchmarks.malformed.inputs import KINDS, for_each
 
     counts, messages, defects = Counter(), Counter(), []
     kept = output / kind
@@ -78,15 +76,6 @@ def _try_kind(kind: str, examples: int, seed: int, output: Path) -> None:
         saved_model()
     _limit_memory()
 
-    @hypothesis.seed(seed)
-    @hypothesis.settings(
-        max_examples=examples,
-        database=None,
-        deadline=None,
-        phases=[hypothesis.Phase.generate],
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    @hypothesis.given(KINDS[kind]())
     def attempt(sample):
         for name, data in sample.files.items():
             (kept / name.replace("/", "_")).write_bytes(data)
@@ -100,7 +89,7 @@ def _try_kind(kind: str, examples: int, seed: int, output: Path) -> None:
                 (kept / f"defect-{len(defects)}-{name.replace('/', '_')}").write_bytes(data)
         _keep(output / f"{kind}.json", counts, messages, defects)
 
-    attempt()
+    for_each(KINDS[kind](), attempt, examples, seed)
 
 
 def _limit_memory() -> None:

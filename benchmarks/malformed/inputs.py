@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from xml.sax.saxutils import escape
 
+import hypothesis
 from hypothesis import strategies as st
 
 from benchmarks.malformed import samples
@@ -266,3 +267,21 @@ def _request(rows: list, params: dict) -> bytes:
     table = {"columns": ["image"], "data": [[row] for row in rows]}
     body = {"dataframe_split": table} | ({"params": params} if params else {})
     return json.dumps(body).encode()
+
+
+def for_each(strategy: st.SearchStrategy, attempt, examples: int, seed: int) -> None:
+    """Call `attempt` with each input that a strategy draws, the same ones for the same seed."""
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(strategy)
+    def draw(drawn):
+        attempt(drawn)
+
+    draw()

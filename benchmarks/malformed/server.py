@@ -6,18 +6,16 @@ Prints the answers by status, and the server's memory; an answer of 500 or 502 i
 import http.client
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from benchmarks.servers import free_port, running_server
 from yolo3.evaluation.machine import describe
 
 TYPES = (
@@ -39,6 +37,7 @@ ALLOWED = {200, 400, 405, 413, 415, 503}
 def main(examples, seed):
     """Send malformed requests to score.py under Azure ML's inference server."""
     from benchmarks.malformed.entries import saved_model
+    from benchmarks.malformed.inputs import for_each
     from yolo3.deploy.package import export_package
 
     print(describe())
@@ -55,7 +54,7 @@ def main(examples, seed):
                 if status not in ALLOWED:
                     defects.append((status, *request))
 
-            _for_each(send, examples, seed)
+            for_each(_requests(), send, examples, seed)
             memory.append(_memory(process))
     for status, count in sorted(statuses.items(), key=str):
         print(f"{status}: {count:,}")
@@ -63,24 +62,6 @@ def main(examples, seed):
     for defect in defects[:20]:
         print(str(defect)[:300])
     sys.exit(bool(defects))
-
-
-def _for_each(send, examples: int, seed: int) -> None:
-    import hypothesis
-
-    @hypothesis.seed(seed)
-    @hypothesis.settings(
-        max_examples=examples,
-        database=None,
-        deadline=None,
-        phases=[hypothesis.Phase.generate],
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    @hypothesis.given(_requests())
-    def attempt(request):
-        send(request)
-
-    attempt()
 
 
 def _requests():
@@ -115,33 +96,18 @@ def _server(folder: Path, log: Path):
     """Run the command of the folder's README; yield its port and its process."""
     from yolo3.deploy.texts import SERVE
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = SERVE.replace(":5001", f":{port}")
+    port = free_port()
+    command = ["bash", "-c", f"exec env {SERVE.replace(':5001', f':{port}')}"]
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    with log.open("wb") as file:
-        server = subprocess.Popen(
-            ["bash", "-c", f"exec env {command}"],
-            cwd=folder,
-            env=variables,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        while server.poll() is None and _status(port, "", "*/*", None, "GET", "/") != 200:
-            time.sleep(0.2)
+    health = f"http://127.0.0.1:{port}/"
+    with running_server(command, health, log, cwd=folder, env=variables) as server:
         yield port, server
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
 
 
-def _status(port, content_type, accept, body, method="POST", path="/score") -> int | str:
+def _status(port, content_type, accept, body) -> int | str:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
-        connection.request(method, path, body, {"Content-Type": content_type, "Accept": accept})
+        connection.request("POST", "/score", body, {"Content-Type": content_type, "Accept": accept})
         answer = connection.getresponse()
         answer.read()
         return answer.status

@@ -8,7 +8,7 @@ from proxy_cases import GROUP, ROOT, SUBSCRIPTION, WORKSPACE, LoopbackAzure
 SCRIPT = """
 import signal, sys
 from yolo3.deploy.azure import connect
-from yolo3.deploy.state import told_when_interrupted
+from yolo3.deploy.state import report_when_interrupted
 from yolo3.deploy.workspace import Workspace
 from yolo3.training.interrupt import Interrupted
 
@@ -19,7 +19,7 @@ for workspace in workspaces:
     for number in (signal.SIGINT, signal.SIGTERM):
         client = connect(Workspace(subscription, group, workspace))
         try:
-            with told_when_interrupted(client, "my-detector"):
+            with report_when_interrupted(client, "my-detector"):
                 signal.raise_signal(number)
                 print("went on")
         except Interrupted:

@@ -91,4 +91,4 @@ def test_time_is_looked_at_before_each_row(model_folder, photo, serving, monkeyp
 
 
 def test_a_deadline_without_an_end_leaves_all_time():
-    assert Deadline().left() > 1e9
+    assert Deadline().remaining() > 1e9

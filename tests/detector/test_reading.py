@@ -16,7 +16,7 @@ from server_cases import environment
 
 from yolo3.data.images import read_header, read_image
 from yolo3.detector import reading
-from yolo3.detector.fair import FairSemaphore
+from yolo3.detector.fair_semaphore import FairSemaphore
 from yolo3.detector.limits import Deadline
 from yolo3.detector.reading import DECODING_BYTES, prepare, read
 
@@ -70,8 +70,10 @@ def test_who_waits_for_memory_until_the_deadline_is_told(monkeypatch):
 
 def test_a_large_jpeg_2000_lets_other_threads_run(monkeypatch):
     asked = []
-    monkeypatch.setattr(reading, "read_apart", lambda data, left: asked.append("read"))
-    monkeypatch.setattr(reading, "prepare_apart", lambda data, size, left: asked.append("prepare"))
+    monkeypatch.setattr(reading, "read_in_process", lambda data, left: asked.append("read"))
+    monkeypatch.setattr(
+        reading, "prepare_in_process", lambda data, size, left: asked.append("prepare")
+    )
     data = file_bytes(make_photo(1, (50, 40)), "JPEG2000")
     header = read_header(data)
     assert prepare(data, header, (96, 64), Deadline())[1].size_wh == read_image(data).size

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from yolo3.data.whole import has_more_scans
+from yolo3.data.file_checks import has_more_scans
 
 BACKGROUND = (255, 255, 255)  # shows through transparency, as on a web page
 LARGEST_BYTES_PER_PIXEL = 25

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from yolo3.data.decoding import bytes_per_pixel, to_rgb
-from yolo3.data.whole import has_more_scans, lacks_rows, lacks_strips
+from yolo3.data.file_checks import has_more_scans, lacks_rows, lacks_strips
 
 MAX_BYTES = 1 << 29  # of a file: what MAX_PIXELS take without compression, and more
 MAX_PIXELS = 100_000_000  # how much memory they take, `decoding` estimates

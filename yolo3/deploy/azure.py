@@ -144,7 +144,7 @@ def deploy(package: Package, where: Workspace, wish: Wish) -> str:
     Ctrl-C and SIGTERM, after telling what is left.
     """
     client = connect(where)
-    with state.told_when_interrupted(client, wish.name):
+    with state.report_when_interrupted(client, wish.name):
         return _deploy(client, package, where, wish)
 
 
@@ -179,7 +179,7 @@ def delete(where: Workspace, name: str, colour: str) -> None:
     What is not there is told, not an error. Registered models and environments stay.
     """
     client = connect(where)
-    with state.told_when_interrupted(client, name):
+    with state.report_when_interrupted(client, name):
         _delete(client, name, colour)
 
 

@@ -67,7 +67,7 @@ def shown(traffic: dict) -> str:
 
 
 @contextmanager
-def told_when_interrupted(client, name: str) -> Iterator[None]:
+def report_when_interrupted(client, name: str) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the block; print what is left then, and raise Interrupted.
 
     A second Ctrl-C ends that at once, but not a SIGTERM: `mlflow run` sends one after Ctrl-C.
@@ -88,14 +88,14 @@ def told_when_interrupted(client, name: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _tell_what_is_left(client, name)
+        _report_state(client, name)
         raise Interrupted from None
     finally:
         for number, handler in zip(numbers, earlier, strict=True):
             signal.signal(number, handler)
 
 
-def _tell_what_is_left(client, name: str) -> None:
+def _report_state(client, name: str) -> None:
     print("interrupted; what Azure has begun, it ends. Ctrl-C again ends at once", flush=True)
     try:
         endpoint, present = look(client, name)

@@ -82,14 +82,14 @@ class Deadline:
         self._seconds = seconds
         self._end = time.monotonic() + seconds
 
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Give the seconds that are left; MlflowException (status 503) if there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
-            raise self.passed()
+            raise self.exceeded()
         return left
 
-    def passed(self) -> MlflowException:
+    def exceeded(self) -> MlflowException:
         """Say that the time is over."""
         return MlflowException(
             f"the request took more than {self._seconds:g} seconds: send fewer or smaller images,"

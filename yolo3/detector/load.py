@@ -51,10 +51,15 @@ def model_folder(uri: str) -> Iterator[Path]:
         yield _check_folder(_download(uri, temporary), uri)
 
 
+def model_uri(model: str) -> str:
+    """Give MLflow's URI of a model that may be named by its id alone, m-…"""
+    return f"models:/{model}" if model.startswith("m-") else model
+
+
 def _download(uri: str, folder: str) -> Path:
-    address = f"models:/{uri}" if uri.startswith("m-") else uri
     try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=folder))
+        copy = mlflow.artifacts.download_artifacts(artifact_uri=model_uri(uri), dst_path=folder)
+        return Path(copy)
     except Exception as error:  # each kind of store raises its own
         if _RUN_ID.fullmatch(uri):
             raise ModelError(f"{uri} is a run, expected a model of it: runs:/{uri}/NAME") from error

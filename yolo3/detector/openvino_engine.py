@@ -14,7 +14,7 @@ from openvino import properties
 from openvino.properties import hint
 
 from yolo3.detector.cores import usable_cores
-from yolo3.detector.fair import FairSemaphore
+from yolo3.detector.fair_semaphore import FairSemaphore
 from yolo3.network.spec import NetworkSpec
 
 FILE = "detector.xml"  # beside it lies detector.bin

@@ -159,7 +159,7 @@ class PictureModel:
             return received
         check_rows(values)
         listed = list(received)
-        self.limits.check_pixels(sum(image[1].pixels for image in listed if image[1]))
+        self.limits.check_pixels(sum(image.header.pixels for image in listed if image.header))
         return listed
 
     def _read(self, received: Received, deadline: Deadline) -> Prepared | str:
@@ -174,7 +174,7 @@ class PictureModel:
 
 
 def _receive(value, deadline: Deadline) -> Received:
-    deadline.left()
+    deadline.remaining()
     try:
         data = picture_bytes(value)
         return Received(data, read_header(data))

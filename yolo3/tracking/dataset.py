@@ -63,8 +63,10 @@ def picture_line(picture: Picture) -> str:
     return f"{picture.digest} {boxes_digest(picture)} {picture.source}"
 
 
-def log_pictures(pictures, class_names, source: Path, context: str) -> None:
-    """Log pictures to the active run as a data set input."""
+def log_pictures(pictures, class_names, source: Path, context: str) -> LabelledPictures:
+    """Log pictures to the active run as a data set input, and return that."""
     counts = boxes_per_class(pictures, class_names)
     tags = {f"boxes.{name}": str(count) for name, count in counts.items()}
-    mlflow.log_input(LabelledPictures(pictures, class_names, source), context=context, tags=tags)
+    data = LabelledPictures(pictures, class_names, source)
+    mlflow.log_input(data, context=context, tags=tags)
+    return data

@@ -8,7 +8,7 @@ from yolo3.data.annotations import read_annotations, read_classes
 from yolo3.detector.load import load_detector
 from yolo3.evaluation.report import write_report
 from yolo3.tracking import run as record
-from yolo3.tracking.dataset import LabelledPictures, log_pictures
+from yolo3.tracking.dataset import log_pictures
 from yolo3.tracking.models import known_model_id
 from yolo3.tracking.secrets import refuse_secrets
 from yolo3.training.validation import evaluate_detector
@@ -38,11 +38,10 @@ def evaluate_model(
     with record.open_run():
         record.log_params({"model": model, "annotation_path": annotation_path})
         source = record.find_file(annotation_path)
-        log_pictures(pictures, class_names, source, "evaluation")
+        data = log_pictures(pictures, class_names, source, "evaluation")
         mlflow.log_metrics({f"data_{kind}": n for kind, n in findings.counts.items()})
         evaluation = evaluate_detector(detector, pictures, progress=True)
         numbers = evaluation.metrics()
-        data = LabelledPictures(pictures, class_names, source)
         mlflow.log_metrics(numbers, step=0, model_id=known_model_id(model), dataset=data)
         record.log_report(evaluation, "evaluation")
     if output:

@@ -12,6 +12,7 @@ from mlflow.models.model import ModelInfo
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+from yolo3.detector.load import model_uri
 from yolo3.tracking.registry import quoted
 
 WEIGHTS_TAG = "weights_sha256"
@@ -53,9 +54,8 @@ def describe_model(name: str, description: str) -> None:
 
 def known_model_id(model: str) -> str | None:
     """Give the id of a logged model, by its URI or folder; None if the server does not know it."""
-    uri = f"models:/{model}" if model.startswith("m-") else model
     try:
-        model_id = mlflow.models.get_model_info(uri).model_id
+        model_id = mlflow.models.get_model_info(model_uri(model)).model_id
         return model_id and MlflowClient().get_logged_model(model_id).model_id
     except (MlflowException, OSError):
         return None

@@ -10,6 +10,8 @@ import mlflow.models
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from yolo3.detector.load import model_uri
+
 CHAMPION, PREVIOUS = "champion", "previous"  # aliases: what serves, and what served before it
 _MOST_LISTED = 10
 
@@ -130,8 +132,7 @@ class Registry:
     def _number_of_model(self, uri: str, versions: dict[str, Version]) -> str:
         """Return the newest version that was made of a logged model."""
         with _told(f"no model at {uri!r}"):
-            address = f"models:/{uri}" if uri.startswith("m-") else uri
-            model_id = mlflow.models.get_model_info(address).model_id
+            model_id = mlflow.models.get_model_info(model_uri(uri)).model_id
         source = f"models:/{model_id}"
         return next((n for n, version in versions.items() if version.source == source), uri)
 

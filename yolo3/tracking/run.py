@@ -23,7 +23,7 @@ from yolo3.evaluation.report import write_report
 from yolo3.tracking.outage import QUICK_TIMEOUT, asking_once, patiently
 from yolo3.tracking.resume import INTERRUPTED, RESUMES
 from yolo3.tracking.secrets import holds_secret, redact, redacted
-from yolo3.tracking.store import SQLITE, check_store, start_run, write_in
+from yolo3.tracking.store import check_store, sqlite_file, start_run, write_in
 from yolo3.training.interrupt import Interrupted
 
 LOCK = PROJECT_DIR / "requirements.txt"
@@ -113,17 +113,13 @@ def how_to_view(run: mlflow.ActiveRun) -> str:
     page += "?workflowType=machine_learning"
     if uri.startswith("http"):
         return f"view the run: {uri.rstrip('/')}/{page}"
-    if not uri.startswith(SQLITE):
+    file = sqlite_file(uri)
+    if not file:
         return f"view the run: {run.info.run_id} at {_shown_uri()}"
     command = ["mlflow", "ui"]
-    if _store_file(uri).resolve() != Path("mlflow.db").resolve():
+    if file.resolve() != Path("mlflow.db").resolve():
         command += ["--backend-store-uri", uri]
     return f"view the run: {shlex.join(command)}\nthen open http://127.0.0.1:5000/{page}"
-
-
-def _store_file(uri: str) -> Path:
-    """Find the file of a store in SQLite."""
-    return Path(uri.removeprefix(SQLITE).partition("?")[0])
 
 
 def _shown_uri() -> str:

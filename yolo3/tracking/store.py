@@ -43,6 +43,11 @@ HINTS = {  # in what MLflow says -> what mends it
 EXPECTED = "expected a running MLflow server, as http://HOST:5000, or sqlite:////FOLDER/mlflow.db"
 
 
+def sqlite_file(uri: str) -> Path | None:
+    """Find the file of a store in SQLite, None for another store."""
+    return Path(uri.removeprefix(SQLITE).partition("?")[0]) if uri.startswith(SQLITE) else None
+
+
 class TrackingError(ValueError):
     """Say which of MLflow's settings cannot be used, why, and what is expected."""
 
@@ -56,10 +61,8 @@ def check_variables() -> None:
 
 def is_unmade() -> bool:
     """Tell whether nothing is set, and MLflow's own database here is still to be made."""
-    uri = mlflow.get_tracking_uri()
-    if not uri.startswith(SQLITE) or any(variable.is_set() for variable in SETTINGS):
-        return False
-    return not Path(uri.removeprefix(SQLITE)).exists()
+    file = sqlite_file(mlflow.get_tracking_uri())
+    return bool(file) and not (file.exists() or any(variable.is_set() for variable in SETTINGS))
 
 
 def check_store() -> None:
@@ -71,10 +74,10 @@ def check_store() -> None:
     """
     uri = mlflow.get_tracking_uri()
     with _explained(MLFLOW_TRACKING_URI, uri, EXPECTED):
-        if not uri.startswith(SQLITE):
+        file = sqlite_file(uri)
+        if not file:
             _ask(uri)
             return
-        file = Path(uri.removeprefix(SQLITE).partition("?")[0])
         _check_file(file, uri)
         name = hashlib.sha256(str(file.resolve()).encode()).hexdigest()
         with filelock.FileLock(Path(tempfile.gettempdir()) / f"mlflow-{name}.lock"):

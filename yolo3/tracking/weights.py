@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -11,14 +10,11 @@ from pathlib import Path
 
 import keras
 import mlflow
-import mlflow.artifacts
-from mlflow.models.model import MLMODEL_FILE_NAME
 
 from yolo3.data.annotations import read_classes
 from yolo3.data.project import PROJECT_DIR
-from yolo3.detector.checksums import check_sums
 from yolo3.detector.engines import NETWORK_FILE
-from yolo3.detector.load import DATA_FOLDER
+from yolo3.detector.load import DATA_FOLDER, ModelError, model_folder
 from yolo3.network.formats import read_file
 from yolo3.network.outputs import match_outputs
 from yolo3.network.spec import NetworkSpec
@@ -135,36 +131,17 @@ def located(weights_path: str) -> Iterator[Path]:
         raise WeightsError("weights_path is empty; weights_path=none trains from random weights")
     if weights_path in OFFICIAL:
         yield fetch(OFFICIAL[weights_path], cache_folder())
-    elif URI.match(weights_path):
-        with tempfile.TemporaryDirectory() as temporary:
-            yield _in_model(_download(weights_path, temporary), weights_path)
-    elif os.path.isdir(find_file(weights_path)):
-        yield _in_model(find_file(weights_path), weights_path)
+    elif URI.match(weights_path) or os.path.isdir(find_file(weights_path)):
+        source = weights_path if URI.match(weights_path) else find_file(weights_path)
+        try:
+            with model_folder(str(source)) as folder:
+                yield folder / DATA_FOLDER / NETWORK_FILE
+        except ModelError as error:
+            raise WeightsError(
+                f"{weights_path}: is no logged model of this project that can be used: {error}"
+            ) from error
     else:
         yield find_file(weights_path)
-
-
-def _download(uri, folder):
-    address = f"models:/{uri}" if uri.startswith("m-") else uri
-    try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=folder))
-    except Exception as error:  # each kind of store raises its own
-        raise WeightsError(f"no model at {uri!r}: {error}") from error
-
-
-def _in_model(folder, weights_path):
-    """Find the network's file in the folder of a logged model."""
-    network = folder / DATA_FOLDER / NETWORK_FILE
-    if not (folder / MLMODEL_FILE_NAME).is_file() or not network.is_file():
-        raise WeightsError(
-            f"{weights_path}: is no logged model of this project: "
-            f"expected {MLMODEL_FILE_NAME} and {DATA_FOLDER}/{NETWORK_FILE} in it"
-        )
-    try:
-        check_sums(folder)
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{weights_path}: is a damaged model: {error}; copy it again") from error
-    return network
 
 
 def _mask_in_words(spec):

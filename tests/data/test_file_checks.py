@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolo3.data.whole import has_more_scans, lacks_rows
+from yolo3.data.file_checks import has_more_scans, lacks_rows
 
 
 def encoded(image, kind, **options):

@@ -20,7 +20,7 @@ _SIZE = struct.Struct("<2I")
 _REFUSED = 3  # exit status
 
 
-def read_apart(data: bytes, timeout: float) -> Image.Image:
+def read_in_process(data: bytes, timeout: float) -> Image.Image:
     """Read an image as `read_image(data)` does.
 
     Raises ImageError, and TimeoutError after so many seconds.
@@ -29,12 +29,12 @@ def read_apart(data: bytes, timeout: float) -> Image.Image:
     return Image.frombuffer("RGB", size_wh, pixels)
 
 
-def prepare_apart(
+def prepare_in_process(
     data: bytes, network_wh: tuple[int, int], timeout: float
 ) -> tuple[np.ndarray, Letterbox]:
     """Read and letterbox an image as `letterbox(read_image(data), network_wh)` does.
 
-    Raises as `read_apart` does.
+    Raises as `read_in_process` does.
     """
     size_wh, answer = _answer(data, timeout, *map(str, network_wh))
     pixels = np.frombuffer(answer, np.uint8).reshape(network_wh[1], network_wh[0], 3)

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from yolo3.detector.fair import FairSemaphore
+from yolo3.detector.fair_semaphore import FairSemaphore
 
 
 def queued(semaphore, part, served, name):

@@ -6,8 +6,8 @@ import pytest
 from detector_cases import file_bytes, make_photo
 
 from yolo3.data.images import ImageError, letterbox, read_image
-from yolo3.detector import apart
-from yolo3.detector.apart import prepare_apart, read_apart
+from yolo3.detector import decode_process
+from yolo3.detector.decode_process import prepare_in_process, read_in_process
 
 
 @pytest.fixture(scope="module")
@@ -17,20 +17,20 @@ def data():
 
 def test_another_process_reads_the_same_pixels(data):
     image = read_image(data)
-    assert np.array_equal(np.asarray(read_apart(data, 60)), np.asarray(image))
-    pixels, placed = prepare_apart(data, (96, 64), 60)
+    assert np.array_equal(np.asarray(read_in_process(data, 60)), np.asarray(image))
+    pixels, placed = prepare_in_process(data, (96, 64), 60)
     expected, expected_placed = letterbox(image, (96, 64))
     assert np.array_equal(pixels, expected) and placed == expected_placed
 
 
 def test_what_it_refuses_is_told_in_a_sentence(data):
     with pytest.raises(ImageError, match=r"^is damaged and cannot be decoded$"):
-        read_apart(data[:-500], 60)
+        read_in_process(data[:-500], 60)
 
 
 def test_it_ends_in_time(data):
     with pytest.raises(TimeoutError):
-        read_apart(data, 0.01)
+        read_in_process(data, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,8 @@ def test_it_ends_in_time(data):
 def test_a_process_that_fails_is_an_error(data, monkeypatch, program, error, reason):
     run = subprocess.run
     other = [sys.executable, "-c", program]
-    monkeypatch.setattr(apart.subprocess, "run", lambda _, **options: run(other, **options))
+    monkeypatch.setattr(
+        decode_process.subprocess, "run", lambda _, **options: run(other, **options)
+    )
     with pytest.raises(error, match=f"(?s){reason}"):
-        read_apart(data, 60)
+        read_in_process(data, 60)
