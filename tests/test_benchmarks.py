@@ -21,8 +21,6 @@ def imported(file):
 
 @pytest.mark.parametrize("file", sorted(BENCHMARKS.rglob("*.py")), ids=lambda file: file.stem)
 def test_what_a_benchmark_imports_is_there(file):
-    if file.parent.name == "malformed":
-        pytest.importorskip("hypothesis", reason="its one package of its own is not installed")
     for module, name in imported(file):
         found = importlib.import_module(module)
         if not hasattr(found, name):

@@ -33,9 +33,9 @@ def explain_errors(function, status: int = 1):
         except ValueError as error:
             plain = type(error) is ValueError and error.__cause__ is None and _is_ours(error)
             if plain or type(error).__module__.startswith("yolo3."):
-                told = click.ClickException(redact(str(error)))
-                told.exit_code = status
-                raise told from error
+                explanation = click.ClickException(redact(str(error)))
+                explanation.exit_code = status
+                raise explanation from error
             _raise_redacted(error, status)
         except Exception as error:
             _raise_redacted(error, status)

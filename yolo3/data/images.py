@@ -98,7 +98,7 @@ class Stored(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a picture's file says before it is decoded."""
+    """What an image's file says before it is decoded."""
 
     format: str  # Pillow's name
     pixels: int

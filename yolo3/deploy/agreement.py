@@ -20,19 +20,19 @@ def difference(expected: list[dict], answered: list[dict], score_threshold: floa
     that barely passes the threshold may have none: with a little less it would not be listed.
     """
     remaining = list(answered)
-    for wanted in expected:
-        same = [found for found in remaining if found["label"] == wanted["label"]]
-        overlaps = iou_xyxy(_boxes([wanted]), _boxes(same))[0]  # (N,)
+    for target in expected:
+        same = [found for found in remaining if found["label"] == target["label"]]
+        overlaps = iou_xyxy(_boxes([target]), _boxes(same))[0]  # (N,)
         overlap = overlaps.max(initial=0)
         nearest = same[overlaps.argmax()] if overlap > 0 else None
         if overlap >= LEAST_IOU:
             remaining.remove(nearest)
-            if abs(nearest["score"] - wanted["score"]) <= SCORE_TOLERANCE:
+            if abs(nearest["score"] - target["score"]) <= SCORE_TOLERANCE:
                 continue
-        elif not is_sure(wanted, score_threshold):
+        elif not is_sure(target, score_threshold):
             continue
         got = f"{_in_words(nearest)} with IoU {overlap:.2f}" if nearest else "nothing there"
-        return f"expected {_in_words(wanted)}, got {got}"
+        return f"expected {_in_words(target)}, got {got}"
     for found in remaining:
         if is_sure(found, score_threshold):
             return f"got {_in_words(found)}, expected nothing there"

@@ -49,6 +49,6 @@ class FairSemaphore:
         with self._lock:
             self._free += part
             while self._waiting and self._waiting[0][0] <= self._free:
-                wanted, turn = self._waiting.popleft()
-                self._free -= wanted
+                next_part, turn = self._waiting.popleft()
+                self._free -= next_part
                 turn.release()

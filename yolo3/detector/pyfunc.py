@@ -97,7 +97,7 @@ def read_detector(folder: Path) -> Detector:
 
 
 class Received(NamedTuple):
-    """A picture as it came: the bytes of its file and their header, or what is wrong with it."""
+    """An image as it came: the bytes of its file and their header, or what is wrong with it."""
 
     data: bytes = b""
     header: Header | None = None

@@ -59,13 +59,14 @@ def respond(model: PyFuncModel, content_type: str, accept: str, body: bytes) -> 
     a picture has the boxes drawn. A picture that cannot be read fills its row's `error`, and is
     refused (400) where it is the only one.
     """
+    deadline = Deadline(Limits.from_environment().seconds)
     try:
         values, params = _asked(content_type, body)
         rows = _predict(model, values, params)
         if len(rows) == 1 and rows[0]["error"]:
             raise Refused(400, rows[0]["error"])
         if accept in DRAWN:
-            return _drawn_answer(accept, values, rows)
+            return _drawn_answer(accept, values, rows, deadline)
         return _json_answer(200, {"predictions": rows})
     except Refused as refused:
         return refusal(refused.status, str(refused))
@@ -159,7 +160,7 @@ def _json_answer(status: int, value: Mapping) -> Answer:
     return Answer(status, JSON, text.encode("utf-8", "backslashreplace"))
 
 
-def _drawn_answer(content_type: str, values: list, rows: list[dict]) -> Answer:
+def _drawn_answer(content_type: str, values: list, rows: list[dict], deadline: Deadline) -> Answer:
     if len(rows) != 1:
         raise Refused(
             400, f"the request has {len(rows)} pictures, expected one where a picture is answered"
@@ -171,7 +172,7 @@ def _drawn_answer(content_type: str, values: list, rows: list[dict]) -> Answer:
     file = io.BytesIO()
     options = {"quality": _JPEG_QUALITY} if kind == "JPEG" else {"compress_level": 1}
     data = picture_bytes(values[0])
-    header, deadline = read_header(data), Deadline(Limits.from_environment().seconds)
+    header = read_header(data)
     with memory_for(header, deadline):
         drawn = draw_objects(read(data, header, deadline), rows[0]["detections"])
         drawn.save(file, kind, **options)

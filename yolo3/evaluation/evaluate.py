@@ -141,7 +141,7 @@ class Evaluation:
         return sorted(range(len(keys)), key=keys.__getitem__)
 
     def clearest(self) -> Picture:
-        """Return the picture with the surest right detection; the first where none is right."""
+        """Return the image with the surest correct detection, the first one if none is correct."""
 
         def surest(outcome):
             right = np.flatnonzero(outcome.truth_of_detection != UNMATCHED)

@@ -173,8 +173,8 @@ def _explained(variable, value, expected) -> Iterator[None]:
         reason = redact(_reason(error))
         hints = [hint for said, hint in HINTS.items() if re.search(said, reason)]
         limits = [f"{name} is {os.environ[name]}" for name in os.environ if name.startswith(LIMITS)]
-        told = "; ".join([reason, *hints, *limits, expected])
-        raise TrackingError(f"{variable}={redact(value)} cannot be used: {told}") from error
+        details = "; ".join([reason, *hints, *limits, expected])
+        raise TrackingError(f"{variable}={redact(value)} cannot be used: {details}") from error
 
 
 def _reason(error):
