@@ -1,125 +1,15 @@
-import hashlib
 import re
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 
-import numpy as np
 import pytest
+from download_cases import CONTENT, FILE, PAGE, mirrors, serving
 
 from yolo3.tracking import download
-from yolo3.tracking.download import OFFICIAL, DownloadError, Official, cache_folder, fetch
+from yolo3.tracking.download import OFFICIAL, DownloadError, cache_folder, fetch
+from yolo3.tracking.transfer import Transfer
 
-CONTENT = np.random.default_rng(0).bytes(300_000)
-FILE = Official("some.weights", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
 PATIENCE = (20.0, 20.0)  # seconds, for a machine that is busy
 HASTE = (20.0, 0.5)
-PAGE = b"<!DOCTYPE html><html><body>Survival strategies</body></html>"
-
-
-class Mirror(BaseHTTPRequestHandler):
-    """Answer as the first folder of the path says, and remember what was asked."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        kind = self.path.strip("/").split("/")[0]
-        self.server.asked.append((kind, self.headers.get("Range")))
-        getattr(self, f"answer_{kind}")()
-
-    def answer_good(self):
-        self._send(CONTENT[self._start() :])
-
-    def answer_without_ranges(self):
-        self._reply(200, CONTENT)
-
-    def answer_breaking(self):
-        """Break off after 100,000 bytes, each time."""
-        rest = CONTENT[self._start() :]
-        self._send(rest[:100_000], length=len(rest))
-
-    def answer_stuck(self):
-        """Break off after 100,000 bytes, and have nothing to go on with."""
-        self._reply(200, CONTENT[:100_000], length=len(CONTENT))
-
-    def answer_corrupted(self):
-        self._reply(200, CONTENT[:-1] + b"!")
-
-    def answer_short(self):
-        self._reply(200, CONTENT[:-1])
-
-    def answer_long(self):
-        """Send more than there is, without a length."""
-        self._reply(200, CONTENT + b"more", length=None)
-
-    def answer_page(self):
-        self._reply(200, PAGE, kind="text/html; charset=utf-8")
-
-    def answer_disguised(self):
-        """Send a web page that neither its type nor a length gives away."""
-        self._reply(200, PAGE, length=None)
-
-    def answer_missing(self):
-        self._reply(404, b"not found", kind="text/plain")
-
-    def answer_silent(self):
-        self.server.closing.wait(60)
-        self.close_connection = True
-
-    def answer_hanging(self):
-        """Stop in the middle, and keep the connection."""
-        self._reply(200, CONTENT[:100_000], length=len(CONTENT), close=False)
-        self.server.closing.wait(60)
-        self.close_connection = True
-
-    def answer_moved(self):
-        self.send_response(302)
-        self.send_header("Location", "/page/index.html")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def _start(self):
-        return int(re.match(r"bytes=(\d+)-$", self.headers.get("Range", "bytes=0-"))[1])
-
-    def _send(self, body, length=None):
-        part = f"bytes {self._start()}-{len(CONTENT) - 1}/{len(CONTENT)}"
-        status = 206 if "Range" in self.headers else 200
-        self._reply(status, body, length=length or len(body), part=part)
-
-    def _reply(self, status, body, length=0, kind="application/octet-stream", part="", close=True):
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        if part:
-            self.send_header("Content-Range", part)
-        if length is not None:
-            self.send_header("Content-Length", str(length or len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()
-        self.close_connection = close
-
-    def log_message(self, *_):
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    def handle_error(self, *_):
-        """Say nothing of a client that went away."""
-
-
-@contextmanager
-def serving():
-    server = Server(("127.0.0.1", 0), Mirror)
-    server.asked, server.closing = [], threading.Event()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.closing.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture
@@ -129,12 +19,8 @@ def server(monkeypatch):
         yield server
 
 
-def mirrors(server, *kinds):
-    return [f"http://127.0.0.1:{server.server_port}/{kind}/" for kind in kinds]
-
-
 def get(server, folder, *kinds, timeout=PATIENCE):
-    return fetch(FILE, folder, mirrors(server, *kinds), timeout)
+    return fetch(FILE, folder, mirrors(server, *kinds), Transfer(timeout))
 
 
 def part(folder):
@@ -150,9 +36,9 @@ def test_good_file_is_fetched_once(server, tmp_path, capsys):
     folder = tmp_path / "deep" / "cache"
     path = get(server, folder, "good")
     assert path == folder / FILE.file and path.read_bytes() == CONTENT
-    assert "300,000 bytes, SHA-256 as published" in capsys.readouterr().out
+    assert f"300,000 bytes, SHA-256 {FILE.sha256}, as published" in capsys.readouterr().out
     assert get(server, folder, "good") == path
-    assert server.asked == [("good", None)] and list(folder.iterdir()) == [path]
+    assert server.asked == [("good", None)] and not part(folder).exists()
 
 
 def test_file_placed_by_hand_needs_no_network(tmp_path):
@@ -245,7 +131,7 @@ def test_without_network_one_sentence_says_what_to_do(tmp_path):
         port = server.server_port
     closed = [f"http://127.0.0.1:{port}/a/", f"http://127.0.0.1:{port}/b/"]
     with pytest.raises(DownloadError) as caught:
-        fetch(OFFICIAL["yolov3-tiny"], tmp_path, closed, PATIENCE)
+        fetch(replace(OFFICIAL["yolov3-tiny"], package=None), tmp_path, closed)
     message = str(caught.value)
     assert message.count("cannot be reached") == 2 and "\n" not in message
     assert (

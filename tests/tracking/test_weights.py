@@ -189,6 +189,7 @@ def test_name_of_an_official_file(keras_2, tmp_path, monkeypatch):
 def test_name_without_network_says_where_to_place_the_file(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     nowhere = partial(tracking_weights.fetch, mirrors=["http://127.0.0.1:9/"])
     monkeypatch.setattr(tracking_weights, "fetch", nowhere)
     for name in ("yolov3-tiny", "yolov3"):

