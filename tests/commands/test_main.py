@@ -12,7 +12,7 @@ from yolo3.data.annotations import read_annotations, read_classes
 COMMANDS = (
     *("anchors", "annotations", "check", "convert", "export"),
     *("detect", "evaluate", "pretrain", "promote", "reproduce", "sample"),
-    "score-spark",
+    *("score-spark", "weights"),
 )
 
 

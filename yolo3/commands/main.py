@@ -318,6 +318,20 @@ def convert(cfg, weights, classes_path, output, partial, model, to_darknet):
         )
 
 
+@main.command()
+@click.argument("name", type=click.Choice(["yolov3-tiny", "yolov3"]))
+@explain_errors
+def weights(name):
+    """Download official weights in advance, for trainings without network."""
+    from yolo3.tracking.download import OFFICIAL, cache_folder, cached, described, fetch
+
+    official, folder = OFFICIAL[name], cache_folder()
+    if path := cached(official, folder):
+        click.echo(f"{path}: there already, {described(official)}")
+    else:
+        fetch(official, folder)
+
+
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _LIST = click.Path(dir_okay=False, path_type=Path)
 
