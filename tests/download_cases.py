@@ -194,6 +194,9 @@ class Index(Mirror):
         """List the archive without its hash."""
         self._page(f'<a href="{LINK}">it</a>', "text/html")
 
+    def page_broken(self):
+        self._page('<a href="http://[half/some_package-1.0.tar.gz">it</a>', "text/html")
+
     def page_odd(self):
         self._page("[1, 2]", "application/vnd.pypi.simple.v1+json")
 

@@ -85,6 +85,7 @@ def test_file_is_copied_out_of_a_package(get, server, tmp_path, kind, capsys):
         ("private-good", "HTTP 401"),
         ("without-good", "lists no some_package-1.0.tar.gz"),
         ("changed-good", "lists another some_package-1.0.tar.gz, with SHA-256 000"),
+        ("broken-good", ".*(URL|IPv6)"),
         ("odd-good", "answers with JSON that is no page of a package"),
         ("json-missing", "HTTP 404"),
         ("json-corrupted", "served another file, its SHA-256 is "),
@@ -136,6 +137,11 @@ def test_next_call_resumes_the_archive(get, server, tmp_path):
     assert 0 < kept <= 100_000
     assert get("json-good").read_bytes() == CONTENT
     assert server.asked[-1] == ("json-good", f"bytes={kept}-")
+    assert not part(tmp_path).exists()
+
+
+def test_part_of_an_archive_goes_when_a_mirror_serves(get, tmp_path):
+    get("json-stuck", "good")
     assert not part(tmp_path).exists()
 
 

