@@ -12,13 +12,19 @@ from darknet_cases import (
     relative_difference,
     write_network,
 )
-from network_cases import OWN_SPECS
+from network_cases import OWN_SPECS, PUBLISHED_MASK
 
+from yolo3.data.annotations import read_classes
+from yolo3.data.project import PROJECT_DIR
 from yolo3.network.darknet.build import build_from_cfg
 from yolo3.network.darknet.cfg import cfg_text, read_cfg, spec_of
 from yolo3.network.darknet.graph import describe_network
 from yolo3.network.darknet.weights import read_darknet_weights, write_darknet_weights
+from yolo3.network.model import build_network
+from yolo3.network.spec import make_spec, read_anchors
 from yolo3.network.weights import fill
+from yolo3.tracking.download import cache_folder
+from yolo3.tracking.weights import start_from
 
 cv2 = pytest.importorskip(
     "cv2", reason="needs opencv-python-headless below 5, which reads Darknet's files"
@@ -158,3 +164,20 @@ def test_a_trained_network_agrees_both_ways(tmp_path):
     back = write_back(network, spec_of(cfg), tmp_path / "back")
     assert_agree(network, back, picture_of(320, 320))
     assert back[1].read_bytes()[20:] == paths[1].read_bytes()[20:]
+
+
+OFFICIAL = cache_folder() / "yolov3-tiny.weights"
+
+
+@pytest.mark.skipif(not OFFICIAL.exists(), reason="needs `python -m yolo3 weights yolov3-tiny`")
+def test_the_official_weights_agree_both_ways(tmp_path):
+    names = read_classes(PROJECT_DIR / "model_data/coco_classes.txt")
+    spec = make_spec(
+        names, read_anchors(PROJECT_DIR / "model_data/yolo_tiny_anchors.txt"), (416, 416)
+    )
+    network = build_network(spec)
+    start = start_from(network, spec, "yolov3-tiny")
+    assert start.spec.mask == PUBLISHED_MASK and not start.notes
+    back = write_back(network, start.spec, tmp_path / "back")
+    assert_agree(network, back, picture_of(416, 416))
+    assert back[1].read_bytes()[20:] == OFFICIAL.read_bytes()[20:]
