@@ -140,6 +140,11 @@ def test_data_without_boxes_have_a_report(tmp_path):
     assert "There is no box." in text and "nan" not in text
 
 
+def test_commands_in_messages_are_code(tmp_path):
+    text = written(tmp_path, [labelled("a", [(5, 5, 205, 20, 0)])])
+    assert "<code>python -m yolo3 anchors</code> makes better ones" in text and "`" not in text
+
+
 def test_hundreds_of_classes_are_cut(tmp_path):
     spec = make_spec([f"class {n}" for n in range(250)], SPEC.anchors_wh, (416, 416))
     text = written(tmp_path, [labelled("a", [HAT])], spec=spec)

@@ -23,6 +23,7 @@ code { font: 13px/1.4 ui-monospace, "Liberation Mono", Menlo, monospace; }
 .soft { color: var(--soft); }
 .verdict { font-size: 17px; font-weight: 600; margin: 14px 0 20px; }
 .good { color: var(--good); } .look { color: var(--look); } .note { color: var(--note); }
+.contents { color: var(--soft); max-width: none; margin: 0 0 16px; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: 12px 14px; }
@@ -99,4 +100,4 @@ def contents(body: str) -> str:
     """Link to the sections of a body."""
     found = re.findall(r"<h2 id='(\w+)'>(.+?)</h2>", body)
     links = (f"<a href='#{name}'>{title}</a>" for name, title in found)
-    return f"<p class='soft'>{' · '.join(links)}</p>"
+    return f"<p class='contents'>{' · '.join(links)}</p>"

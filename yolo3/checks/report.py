@@ -1,5 +1,6 @@
 """The report of a check: one HTML file that needs nothing else and that a person likes to read."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -116,10 +117,10 @@ def _classes(checkup: Checkup) -> str:
     more = len(names) - _MOST_CLASSES
     rest = f"<p class='soft'>… and {more} classes with fewer boxes</p>" if more > 0 else ""
     return (
-        f"{heading('classes', 'Boxes per class')}<table><tr><th>class</th>"
-        "<th class='number'>training</th><th class='number'>validation</th>"
-        f"<th>{_key('train', 'share of the training boxes')}"
-        f" &nbsp; {_key('val', 'of the validation boxes')}</th><th></th></tr>{rows}</table>{rest}"
+        f"{heading('classes', 'Boxes per class')}<p class='soft'>"
+        f"{_key('train', 'share of the training boxes')} &nbsp; {_key('val', 'of the validation')}"
+        "</p><table><tr><th>class</th><th class='number'>training</th><th class='number'>validation"
+        f"</th><th></th><th></th></tr>{rows}</table>{rest}"
     )
 
 
@@ -222,7 +223,7 @@ def _findings(checkup: Checkup, most_bytes: int) -> str:
 def _finding(kind: str, cases: Sequence[Case], shots: Shots) -> str:
     advice = ADVICE[kind]
     figures = "".join(_figure(group, shots) for group in _examples(kind, cases))
-    listed = "".join(f"<li>{escape(case.message)}</li>" for case in cases[:_MOST_LISTED])
+    listed = "".join(f"<li>{_text(case)}</li>" for case in cases[:_MOST_LISTED])
     more = len(cases) - _MOST_LISTED
     rest = f"<li>… and {more:,} more</li>" if more > 0 else ""
     shown = f"<div class='shots'>{figures}</div>" if figures else ""
@@ -250,4 +251,8 @@ def _figure(group: Sequence[Case], shots: Shots) -> str:
     drawn = shots.draw(first, marked) + "".join(shots.draw(other) for other in others)
     more = f" … and {len(group) - 1} more here" if len(group) > 1 else ""
     pictures = f"<div class='pair'>{drawn}</div>" if drawn else ""
-    return f"<figure>{pictures}<figcaption>{escape(group[0].message)}{more}</figcaption></figure>"
+    return f"<figure>{pictures}<figcaption>{_text(group[0])}{more}</figcaption></figure>"
+
+
+def _text(case: Case) -> str:
+    return re.sub("`(.+?)`", r"<code>\1</code>", escape(case.message))

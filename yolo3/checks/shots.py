@@ -24,7 +24,7 @@ Box = Sequence[float]  # x1, y1, x2, y2
 
 
 class Shots:
-    """Draw images as SVG, each embedded once, until a number of bytes is used up.
+    """Draw images as SVG, each embedded once, until one no longer fits into a number of bytes.
 
     name: begins the ids of what is embedded; no other Shots of the page may have it.
     width: pixels of the embedded images, three quarters as high at most.
@@ -48,6 +48,8 @@ class Shots:
 
         Returns "" where no bytes are left for it, or its file is gone.
         """
+        if not self._left:
+            return ""
         known = self._ids.get(picture.digest)
         try:
             small = None if known else read_image(picture.path, at_least=self._inside_wh[0])
@@ -79,10 +81,9 @@ class Shots:
         numbers = " ".join(f"{value:.6g}" for value in view)
         text = f'<svg class="shot" viewBox="{numbers}" role="img">{inside}</svg>'
         size = len(text.encode())
-        if size > self._left:
-            return ""
-        self._left -= size
-        return text
+        fits = size <= self._left
+        self._left = self._left - size if fits else 0  # what follows is not even read
+        return text if fits else ""
 
     def _embed(self, image: Image.Image, size_wh: tuple[int, int], name: str = "") -> str:
         small = image.copy()
