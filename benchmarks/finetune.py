@@ -17,7 +17,7 @@ def measure(input_size=416, batch_size=16, rounds=3, precision="auto") -> list[R
     """Time an epoch of `fit` and as many bare steps, in turns; and the pipeline alone."""
     import keras
 
-    from yolo3.data import batches as module
+    from yolo3.data import samples as module
     from yolo3.training.determinism import settle
     from yolo3.training.learner import Learner
     from yolo3.training.precision import choose_precision

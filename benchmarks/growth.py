@@ -98,7 +98,7 @@ def _measure(folder, count, input_size, step):
     import psutil
 
     from benchmarks.memory import _Watch
-    from yolo3.data import batches as module
+    from yolo3.data import samples as module
     from yolo3.data.annotations import read_annotations
     from yolo3.network.spec import make_spec, read_anchors
 

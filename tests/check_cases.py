@@ -41,6 +41,14 @@ def labelled(name, boxes=(), digest=None, look=None, **fields):
     return replace(picture, **fields)
 
 
+def on_disk(folder, name, boxes=(), seed=1, **fields):
+    """Build a picture, and write its file."""
+    path = folder / f"{name}.png"
+    if not path.exists():
+        scene(seed).save(path)
+    return labelled(name, boxes, path=path, **fields)
+
+
 @dataclass(frozen=True)
 class DataSet:
     """A folder with a list, a classes file and pictures."""

@@ -8,7 +8,7 @@ from batches_cases import write_picture, write_pictures
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from yolo3.data import batches as module
+from yolo3.data import samples as module
 from yolo3.data.augmentation import Augmentation
 from yolo3.data.batches import Batches
 from yolo3.data.images import letterbox, read_image

@@ -20,6 +20,7 @@ def images():
         "P": palette,
         "RGB with one clear colour": keyed,
         "I;16": Image.fromarray(shades.astype(np.uint16) * 257),
+        "I;16 of 12 bits": Image.fromarray(shades.astype(np.uint16) * 16),
         "I": Image.fromarray(shades.astype(np.int32) * 999),
         "F": Image.fromarray(shades.astype(np.float32)),
     }

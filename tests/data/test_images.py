@@ -4,6 +4,7 @@ import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
@@ -86,10 +87,30 @@ def test_broken_exif_is_no_reason_to_refuse_a_picture():
     assert read_image(data).size == image_size(data) == (40, 20)
 
 
-@pytest.mark.parametrize("value, expected", [(0, 0), (257 * 100, 100), (40000, 156), (65535, 255)])
-def test_sixteen_bits_are_scaled(value, expected):
-    data = encoded(Image.fromarray(np.full((3, 4), value, np.uint16)))
-    assert np.asarray(read_image(data)).tolist() == [[[expected] * 3] * 4] * 3
+@pytest.mark.parametrize(
+    "brightest, white",
+    [
+        (0, 255),
+        (255, 255),
+        (256, 1023),
+        (1023, 1023),
+        (1024, 4095),
+        (4095, 4095),
+        (4096, 16383),
+        (16383, 16383),
+        (16384, 65535),
+        (65535, 65535),
+    ],
+)
+@pytest.mark.parametrize(
+    "kind, kept_as",
+    [("PNG", "<u2"), ("TIFF", "<u2"), ("TIFF", ">u2"), ("TIFF", "<i4"), ("TIFF", "<f4")],
+)
+def test_numbers_are_scaled_by_the_bits_that_they_use(kind, kept_as, brightest, white):
+    values = np.linspace(0, brightest, 12).round().reshape(3, 4)
+    data = encoded(Image.fromarray(values.astype(kept_as)), kind)
+    expected = np.rint(values * 255 / white).astype(int)
+    assert np.asarray(read_image(data)).tolist() == np.dstack([expected] * 3).tolist()
 
 
 @pytest.mark.parametrize(
@@ -105,6 +126,29 @@ def test_sixteen_bits_are_scaled(value, expected):
 def test_floats_and_long_integers_are_scaled(values, expected):
     image = read_image(encoded(Image.fromarray(values), "TIFF"))
     assert np.asarray(image)[0, :, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "TIFF of LZW"])
+@pytest.mark.parametrize("brightest, white", [(200, 255), (4095, 4095), (9000, 16383)])
+def test_colours_of_sixteen_bits_are_scaled_by_the_bits_that_they_use(kind, brightest, white):
+    values = np.linspace(0, brightest, 5 * 7 * 3).round().astype(np.uint16).reshape(5, 7, 3)
+    data = sixteen_bit_colours(values, kind)
+    expected = np.rint(values * 255.0 / white).astype(int)
+    assert np.asarray(read_image(data)).tolist() == expected.tolist()
+
+
+def test_colours_of_full_sixteen_bits_keep_their_high_bytes():
+    values = np.linspace(0, 65535, 5 * 7 * 3).astype(np.uint16).reshape(5, 7, 3)
+    image = read_image(sixteen_bit_colours(values, "PNG"))
+    assert np.asarray(image).tolist() == (values >> 8).tolist()
+
+
+def sixteen_bit_colours(values, kind):
+    """Encode RGB (H, W, 3) of uint16, which Pillow does not write."""
+    options = {"TIFF": (cv2.IMWRITE_TIFF_COMPRESSION, 1), "TIFF of LZW": ()}.get(kind, ())
+    done, data = cv2.imencode(f".{kind[:4].lower()}", values[:, :, ::-1], options)
+    assert done
+    return data.tobytes()
 
 
 def test_transparency_lies_on_white():

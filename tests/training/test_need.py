@@ -9,7 +9,7 @@ import tensorflow as tf
 from batches_cases import write_pictures
 from keras import layers
 
-from yolo3.data import batches
+from yolo3.data import batches, samples
 from yolo3.data.images import Stored
 from yolo3.network.model import build_network, output_layers
 from yolo3.network.spec import make_spec
@@ -107,7 +107,7 @@ def test_kept_pictures_count_once_and_to_their_limit(tiny, pictures, monkeypatch
     for number in range(len(read)):
         read[number]
     assert need.cache == read.cached_bytes > 0
-    monkeypatch.setattr(batches, "CACHE_BYTES", 1000)
+    monkeypatch.setattr(samples, "CACHE_BYTES", 1000)
     assert estimate_need(network, spec, (), pictures).cache == 1000
 
 

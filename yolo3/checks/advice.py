@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Advice(NamedTuple):
-    """Explain one kind of finding to a person."""
+    """Explain one kind of finding to a person, in HTML."""
 
     title: str
     effect: str
@@ -47,8 +47,8 @@ ADVICE = {
     "boxes_colliding": Advice(
         "Boxes that share a cell and an anchor",
         "The network has one answer for both; the later box of the list is the one learnt.",
-        "A larger input_size or anchors of your own (python -m yolo3 anchors) part them. A few"
-        " such boxes do no harm.",
+        "A larger input_size or anchors of your own (<code>python -m yolo3 anchors</code>) part"
+        " them. A few such boxes do no harm.",
     ),
     "pictures_duplicate": Advice(
         "The same file twice",
@@ -90,13 +90,17 @@ ADVICE = {
     ),
     "pictures_turned": Advice(
         "Pictures with an EXIF orientation",
-        "They are turned as a viewer shows them, and boxes are read in the turned picture.",
-        "See whether the boxes below lie where they should. If they do, all is well.",
+        "They are turned as a viewer shows them, and boxes are read in the turned picture. Nothing"
+        " shows whether they were drawn there.",
+        "See whether the boxes below lie where they should. If they do, all is well. If they were"
+        " drawn on the unturned picture, import the labels again with"
+        " <code>python -m yolo3 annotations FOLDER --labelled-unrotated</code>, which turns them.",
     ),
     "pictures_unturned": Advice(
         "Boxes drawn on the unturned picture",
         "The labelling tool seems to have ignored the EXIF orientation, so these boxes lie wrong.",
-        "Turn the files for good and remove their EXIF orientation, then label them anew.",
+        "Import the labels again with"
+        " <code>python -m yolo3 annotations FOLDER --labelled-unrotated</code>, which turns them.",
     ),
     "classes_absent": Advice(
         "Classes without a box",
@@ -121,6 +125,7 @@ ADVICE = {
     "anchors_unfit": Advice(
         "Anchors that do not fit",
         "The network starts far from the sizes of the boxes, and learns them more slowly.",
-        "python -m yolo3 anchors makes anchors of your boxes; train with -P anchors_path=FILE.",
+        "<code>python -m yolo3 anchors</code> makes anchors of your boxes; train with"
+        " <code>-P anchors_path=FILE</code>.",
     ),
 }

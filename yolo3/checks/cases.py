@@ -147,7 +147,8 @@ def _turned(picture: Picture) -> Iterator[Case]:
         yield Case("pictures_unturned", text, (picture,), changed)
     else:
         width, height = picture.size_wh
-        yield Case("pictures_turned", f"{says}, read as {width}x{height}", (picture,))
+        every = tuple(map(tuple, picture.boxes_xyxy.tolist()))  # a person sees whether they fit
+        yield Case("pictures_turned", f"{says}, read as {width}x{height}", (picture,), every)
 
 
 def _same_boxes(picture: Picture) -> list[tuple[int, int]]:

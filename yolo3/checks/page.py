@@ -1,20 +1,7 @@
-"""Pieces of a self-contained HTML page: its style, and pictures with boxes as inline SVG."""
+"""The frame and the style of a self-contained HTML page."""
 
-import base64
-import io
-from collections.abc import Sequence
+import re
 from html import escape
-
-import numpy as np
-
-from yolo3.data.images import ImageError, read_image
-from yolo3.data.pictures import Picture
-
-THUMBNAIL_WH = (320, 240)  # pixels
-MOST_BYTES = 3_600_000  # of embedded pictures, so that the page stays below 5 MB
-_QUALITY = 72
-_MOST_OVERHANG = 0.4  # of the picture's side, that is shown of a box past the edge
-_SMALL = 0.04  # of the picture's diagonal: a smaller box gets a ring that leads to it
 
 STYLE = """
 :root { --paper: #fbfbf9; --card: #ffffff; --ink: #22262b; --soft: #667078; --line: #dfe2e4;
@@ -36,6 +23,7 @@ code { font: 13px/1.4 ui-monospace, "Liberation Mono", Menlo, monospace; }
 .soft { color: var(--soft); }
 .verdict { font-size: 17px; font-weight: 600; margin: 14px 0 20px; }
 .good { color: var(--good); } .look { color: var(--look); } .note { color: var(--note); }
+.contents { color: var(--soft); max-width: none; margin: 0 0 16px; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: 12px 14px; }
@@ -66,6 +54,16 @@ figure { margin: 0; background: var(--card); border: 1px solid var(--line); bord
 svg.shot { display: block; width: 100%; height: 220px; background: var(--mat); }
 figcaption { padding: 8px 12px 10px; font-size: 13px; line-height: 1.4; color: var(--soft);
   overflow-wrap: anywhere; }
+.class h3 span { font-weight: 400; font-size: 13px; margin-left: 4px; }
+.class { margin-top: 18px; }
+.grid { display: grid; gap: 10px; margin-top: 8px;
+  grid-template-columns: repeat(auto-fill, minmax(min(var(--column), 46%), 1fr)); }
+.grid svg { display: block; width: 100%; height: auto; aspect-ratio: var(--ratio, 4 / 3); }
+.grid figcaption { padding: 3px 8px 4px; font-size: 12px; white-space: nowrap; overflow: hidden;
+  text-overflow: ellipsis; }
+svg.map path { fill: var(--train); }
+svg.shot text { fill: #003f66; stroke: #ffffff; stroke-width: 0.28em; paint-order: stroke;
+  stroke-linejoin: round; font-weight: 600; }
 .wide { grid-template-columns: repeat(auto-fill, minmax(440px, 1fr)); }
 td > .chip { margin-left: 0; }
 img.shot { display: block; width: 100%; height: 240px; object-fit: contain;
@@ -93,72 +91,13 @@ def page(title: str, body: str) -> str:
     )
 
 
-class Shots:
-    """Make pictures for a page, up to a number of bytes in all."""
-
-    def __init__(self, class_names: Sequence[str], most_bytes: int = MOST_BYTES):
-        self._class_names = class_names
-        self._left = most_bytes
-
-    def draw(self, picture: Picture, marked_xyxy: Sequence[tuple[float, ...]] = ()) -> str:
-        """Give a picture with its boxes as SVG, some of them marked; empty if there is no room."""
-        try:
-            small = read_image(picture.path)
-        except ImageError:  # gone since it was read
-            return ""
-        small.thumbnail(THUMBNAIL_WH)
-        data = io.BytesIO()
-        small.save(data, "JPEG", quality=_QUALITY, optimize=True)
-        text = base64.b64encode(data.getvalue()).decode("ascii")
-        if len(text) > self._left:
-            return ""
-        self._left -= len(text)
-        width, height = picture.size_wh
-        view = " ".join(f"{value:.6g}" for value in _view(picture.size_wh, marked_xyxy))
-        marks = "".join(_mark(box, picture.size_wh) for box in marked_xyxy)
-        return (
-            f'<svg class="shot" viewBox="{view}" role="img"><image width="{width}"'
-            f' height="{height}" preserveAspectRatio="none"'
-            f' href="data:image/jpeg;base64,{text}"/>{self._boxes(picture, marked_xyxy)}{marks}'
-            "</svg>"
-        )
-
-    def _boxes(self, picture: Picture, marked_xyxy: Sequence[tuple[float, ...]]) -> str:
-        marked = set(marked_xyxy)
-        drawn = []
-        for box_xyxy, class_id in zip(picture.boxes_xyxy.tolist(), picture.class_ids, strict=True):
-            if tuple(box_xyxy) not in marked:
-                title = f"<title>{escape(self._class_names[class_id])}</title>"
-                drawn.append(_rectangle(box_xyxy, "casing") + _rectangle(box_xyxy, "other", title))
-        return "".join(drawn)
+def heading(name: str, title: str) -> str:
+    """Head a section that `contents` links to."""
+    return f"<h2 id='{name}'>{escape(title)}</h2>"
 
 
-def _view(size_wh: tuple[int, int], boxes_xyxy: Sequence[tuple[float, ...]]) -> list[float]:
-    """Give the SVG view (x, y, width, height): the picture, and boxes a way past its edge."""
-    size = np.array(size_wh, np.float64)
-    corners = np.array([[0, 0, *size_wh], *(_ordered(box) for box in boxes_xyxy)], np.float64)
-    low = np.maximum(corners[:, :2].min(axis=0), -_MOST_OVERHANG * size)
-    high = np.minimum(corners[:, 2:].max(axis=0), (1 + _MOST_OVERHANG) * size)
-    margin = np.where((low < 0) | (high > size), 0.02 * size, 0)
-    return [*(low - margin), *(high - low + 2 * margin)]
-
-
-def _mark(box_xyxy: tuple[float, ...], size_wh: tuple[int, int]) -> str:
-    left, top, right, bottom = _ordered(box_xyxy)
-    drawn = _rectangle(box_xyxy, "casing") + _rectangle(box_xyxy, "mark")
-    reach = _SMALL * float(np.hypot(*size_wh))
-    if max(right - left, bottom - top) >= reach:
-        return drawn
-    at = f'cx="{(left + right) / 2:.6g}" cy="{(top + bottom) / 2:.6g}" r="{reach:.6g}"'
-    return f'{drawn}<circle class="casing" {at}/><circle class="mark" {at}/>'
-
-
-def _rectangle(box_xyxy: Sequence[float], style: str, inside: str = "") -> str:
-    """Draw a box as a path, since SVG draws no rectangle without width or height."""
-    left, top, right, bottom = (f"{value:.6g}" for value in _ordered(box_xyxy))
-    return f'<path class="{style}" d="M{left} {top}H{right}V{bottom}H{left}Z">{inside}</path>'
-
-
-def _ordered(box_xyxy: Sequence[float]) -> tuple[float, float, float, float]:
-    left, top, right, bottom = box_xyxy
-    return min(left, right), min(top, bottom), max(left, right), max(top, bottom)
+def contents(body: str) -> str:
+    """Link to the sections of a body."""
+    found = re.findall(r"<h2 id='(\w+)'>(.+?)</h2>", body)
+    links = (f"<a href='#{name}'>{title}</a>" for name, title in found)
+    return f"<p class='contents'>{' · '.join(links)}</p>"

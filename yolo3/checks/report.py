@@ -1,5 +1,6 @@
 """The report of a check: one HTML file that needs nothing else and that a person likes to read."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -9,27 +10,36 @@ import numpy as np
 from yolo3.checks.advice import ADVICE
 from yolo3.checks.cases import Case
 from yolo3.checks.checkup import NOTES, Checkup, boxes_per_class, owned_anchors_wh
-from yolo3.checks.page import Shots, page
+from yolo3.checks.look import look
+from yolo3.checks.page import contents, heading, page
+from yolo3.checks.shots import Shots
 from yolo3.data.pictures import FINDINGS
 
+MOST_BYTES = 4_000_000  # of what shows images, so that the page stays below 5 MB
 MOST_EXAMPLES = 6  # pictures of each finding
+_MORE_EXAMPLES = {"pictures_turned": 12}  # which only a person can judge
 _MOST_LISTED = 100  # messages of each finding
 _MOST_CLASSES = 100  # rows of the table of classes
 _MOST_POINTS = 1500  # boxes in the plot of sizes
 _PLOT = 360  # units of the plot's longer side
 
 
-def write_check_report(checkup: Checkup, path: Path, title: str) -> Path:
-    """Write the report, below 5 MB however many pictures there are; `title` names the lists."""
-    body = "\n".join(
+def write_check_report(checkup: Checkup, path: Path, title: str, seed: int = 1) -> Path:
+    """Write the report, below 5 MB however many pictures there are.
+
+    title: names the lists. seed: of the training, whose augmented images are shown.
+    """
+    looked = look(checkup, seed)
+    sections = "\n".join(
         [
-            _head(checkup, title),
             _overview(checkup),
+            looked,
             _classes(checkup),
             _sizes(checkup),
-            _findings(checkup),
+            _findings(checkup, MOST_BYTES - len(looked.encode())),
         ]
     )
+    body = "\n".join([_head(checkup, title), contents(sections), sections])
     path.write_text(page(f"Data check: {title}", body), encoding="utf-8", newline="\n")
     return path
 
@@ -107,9 +117,10 @@ def _classes(checkup: Checkup) -> str:
     more = len(names) - _MOST_CLASSES
     rest = f"<p class='soft'>… and {more} classes with fewer boxes</p>" if more > 0 else ""
     return (
-        "<h2>Boxes per class</h2><table><tr><th>class</th><th class='number'>training</th>"
-        f"<th class='number'>validation</th><th>{_key('train', 'share of the training boxes')}"
-        f" &nbsp; {_key('val', 'of the validation boxes')}</th><th></th></tr>{rows}</table>{rest}"
+        f"{heading('classes', 'Boxes per class')}<p class='soft'>"
+        f"{_key('train', 'share of the training boxes')} &nbsp; {_key('val', 'of the validation')}"
+        "</p><table><tr><th>class</th><th class='number'>training</th><th class='number'>validation"
+        f"</th><th></th><th></th></tr>{rows}</table>{rest}"
     )
 
 
@@ -120,11 +131,11 @@ def _key(style: str, text: str) -> str:
 def _sizes(checkup: Checkup) -> str:
     width, height = checkup.spec.input_wh
     if not len(checkup.sizes_wh):
-        return "<h2>Sizes</h2><p>There is no box.</p>"
+        return f"{heading('sizes', 'Sizes')}<p>There is no box.</p>"
     anchors = owned_anchors_wh(checkup.spec)
     listed = ", ".join(f"{w:g}x{h:g}" for w, h in anchors)
     return (
-        f"<h2>Sizes and shapes at {width}x{height}</h2><div class='plots'><div>"
+        f"{heading('sizes', f'Sizes and shapes at {width}x{height}')}<div class='plots'><div>"
         f"{_plot(checkup)}</div><div>{_quantiles(checkup.sizes_wh)}"
         f"<h3>Anchors</h3><p>{listed}</p><p>Mean IoU with the nearest anchor"
         f" {checkup.fit.mean_iou:.3f}; {100 * checkup.fit.recall:.1f} % of the boxes have an anchor"
@@ -199,20 +210,20 @@ def _quantiles(sizes_wh: np.ndarray) -> str:
     )
 
 
-def _findings(checkup: Checkup) -> str:
-    shots = Shots(checkup.spec.class_names)
+def _findings(checkup: Checkup, most_bytes: int) -> str:
+    shots = Shots(checkup.spec.class_names, most_bytes, "finding")
     sections = [_finding(kind, cases, shots) for kind, cases in checkup.by_kind().items()]
     intro = (
-        "<h2>What was found</h2><p class='soft'>The boxes that a finding is about are orange, the"
-        " others blue.</p>"
+        f"{heading('found', 'What was found')}<p class='soft'>The boxes that a finding is about are"
+        " orange, the others blue.</p>"
     )
     return "\n".join([intro, *sections]) if sections else ""
 
 
 def _finding(kind: str, cases: Sequence[Case], shots: Shots) -> str:
     advice = ADVICE[kind]
-    figures = "".join(_figure(group, shots) for group in _examples(cases))
-    listed = "".join(f"<li>{escape(case.message)}</li>" for case in cases[:_MOST_LISTED])
+    figures = "".join(_figure(group, shots) for group in _examples(kind, cases))
+    listed = "".join(f"<li>{_text(case)}</li>" for case in cases[:_MOST_LISTED])
     more = len(cases) - _MOST_LISTED
     rest = f"<li>… and {more:,} more</li>" if more > 0 else ""
     shown = f"<div class='shots'>{figures}</div>" if figures else ""
@@ -224,11 +235,12 @@ def _finding(kind: str, cases: Sequence[Case], shots: Shots) -> str:
     )
 
 
-def _examples(cases: Sequence[Case]) -> list[list[Case]]:
-    """Gather the cases of the first few pictures, those of one picture together."""
+def _examples(kind: str, cases: Sequence[Case]) -> list[list[Case]]:
+    """Gather the cases of the first few pictures, those of one picture together; boxes first."""
     groups: dict[str, list[Case]] = {}
-    for case in cases:
-        if case.pictures and (case.pictures[0].source in groups or len(groups) < MOST_EXAMPLES):
+    most = _MORE_EXAMPLES.get(kind, MOST_EXAMPLES)
+    for case in sorted(cases, key=lambda case: not case.boxes_xyxy):
+        if case.pictures and (case.pictures[0].source in groups or len(groups) < most):
             groups.setdefault(case.pictures[0].source, []).append(case)
     return list(groups.values())
 
@@ -239,4 +251,8 @@ def _figure(group: Sequence[Case], shots: Shots) -> str:
     drawn = shots.draw(first, marked) + "".join(shots.draw(other) for other in others)
     more = f" … and {len(group) - 1} more here" if len(group) > 1 else ""
     pictures = f"<div class='pair'>{drawn}</div>" if drawn else ""
-    return f"<figure>{pictures}<figcaption>{escape(group[0].message)}{more}</figcaption></figure>"
+    return f"<figure>{pictures}<figcaption>{_text(group[0])}{more}</figcaption></figure>"
+
+
+def _text(case: Case) -> str:
+    return re.sub("`(.+?)`", r"<code>\1</code>", escape(case.message))

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from yolo3.data.decoding import bytes_per_pixel, to_rgb
+from yolo3.data.decoding import bytes_per_pixel, join_bytes, low_byte_tiles, to_rgb, uses_low_bytes
 from yolo3.data.file_checks import has_more_scans, lacks_rows, lacks_strips
 
 MAX_BYTES = 1 << 29  # of a file: what MAX_PIXELS take without compression, and more
@@ -51,7 +51,7 @@ def read_image(source: bytes | Path, at_least: int = 0) -> Image.Image:
     at_least: pixels of each side that suffice: a JPEG of twice that and more is decoded at a half,
     a quarter or an eighth of its size, in a fraction of the time. 0: its whole size.
     Returns mode RGB, 8 bits: EXIF orientation applied, the first frame of an animation,
-    transparency on white, 16 bits scaled to 8. Colour profiles are not applied.
+    transparency on white, 16 bits scaled to 8 by those in use. Colour profiles are not applied.
     Raises ImageError, and nothing else, for whatever is not a whole picture of at most MAX_PIXELS.
     """
     with _explained():
@@ -73,9 +73,14 @@ def _decoded(data: bytes, at_least: int) -> tuple[Image.Image, int]:
             raise ImageError(_CUT_SHORT)
         if at_least:
             image.draft(None, (at_least, at_least))
+        tiles = low_byte_tiles(image)
         image.load()
         if lacks_rows(image, data):
             raise ImageError(_CUT_SHORT)
+        if tiles and uses_low_bytes(image):
+            with _opened(data) as low:
+                low.tile = tiles
+                join_bytes(image, low)
         return to_rgb(image), _orientation(image)
 
 

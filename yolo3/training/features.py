@@ -27,7 +27,7 @@ import numpy as np
 from filelock import FileLock
 from tqdm import tqdm
 
-from yolo3.data import augmentation, images
+from yolo3.data import augmentation, decoding, images, samples
 from yolo3.data import batches as data_batches
 from yolo3.data.batches import Batches
 from yolo3.data.pictures import pictures_digest
@@ -47,7 +47,7 @@ VIEWS = 2
 DONE = "done.json"
 SPARE_BYTES = 1 << 26
 """Room on the disk that features leave to others: checkpoints, events, MLflow's database."""
-_CODE = (augmentation, data_batches, images, model, training_view)
+_CODE = (augmentation, data_batches, samples, decoding, images, model, training_view)
 
 
 @dataclass(frozen=True)

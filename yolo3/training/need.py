@@ -14,7 +14,7 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-from yolo3.data import batches
+from yolo3.data import batches, samples
 from yolo3.data.images import place
 from yolo3.data.pictures import Picture
 from yolo3.network.spec import NetworkSpec
@@ -232,12 +232,12 @@ def _cache_bytes(pictures, input_wh):
     """Give what the batches will keep, each picture once."""
     sizes = {picture.path: picture.size_wh for picture in pictures}
     scaled = (place(size_wh, input_wh).resized_wh for size_wh in sizes.values())
-    return min(batches.CACHE_BYTES, sum(batches.picture_bytes(size_wh) for size_wh in scaled))
+    return min(samples.CACHE_BYTES, sum(samples.picture_bytes(size_wh) for size_wh in scaled))
 
 
 def _decoding_bytes(pictures):
     """Give what two workers decode at most."""
     return 2 * max(
-        batches.picture_bytes(picture.size_wh) * (2 if picture.stored.orientation in TURNED else 1)
+        samples.picture_bytes(picture.size_wh) * (2 if picture.stored.orientation in TURNED else 1)
         for picture in pictures
     )
