@@ -8,20 +8,26 @@ from yolo3.commands.numbers import FiniteRange
 
 @click.command(context_settings={"show_default": True})
 @click.option(
-    "--annotation-path", default="voc/list_master.txt", help="List of pictures and boxes."
+    "--annotation-path",
+    default="voc/list_master.txt",
+    help="Folder of labelled images, COCO JSON, data.yaml, … or an annotation list.",
 )
 @click.option(
     "--weights-path",
-    default="model_data/yolo_tiny_base.keras",
-    help="File, model URI, yolov3-tiny, yolov3, or none for random weights.",
+    default="auto",
+    help="File, model URI, yolov3-tiny, yolov3, or none for random weights; auto: COCO's, and the "
+    "shipped base for the sample.",
 )
 @click.option(
-    "--classes-path", default="model_data/yolo_custom_classes.txt", help="Class names, one a line."
+    "--classes-path",
+    default="auto",
+    help="Class names, one a line; auto: those of the labels, or classes.txt next to a list.",
 )
 @click.option(
     "--anchors-path",
-    default="model_data/yolo_tiny_anchors.txt",
-    help="Six anchors (Tiny YOLOv3) or nine (YOLOv3), in pixels of the network's input.",
+    default="auto",
+    help="Six anchors (Tiny YOLOv3) or nine (YOLOv3), in pixels of the network's input; auto: "
+    "clustered from the boxes where they fit better.",
 )
 @click.option(
     "--log-dir",
@@ -49,7 +55,14 @@ from yolo3.commands.numbers import FiniteRange
     help="Part of the pictures to validate on, at least one.",
 )
 @click.option(
-    "--val-annotation-path", default="", help="List to validate on, instead of --val-split."
+    "--val-annotation-path",
+    default="",
+    help="Folder or list to validate on, instead of the labels' own split or --val-split.",
+)
+@click.option(
+    "--test-annotation-path",
+    default="",
+    help="Folder or list to hold out and evaluate at the end; else the labels' own test split.",
 )
 @click.option(
     "--seed",

@@ -28,8 +28,8 @@ from keras import ops
 
 from yolo3.data.augmentation import Augmentation
 from yolo3.data.batches import Batches
+from yolo3.data.labels.formats import read_labels
 from yolo3.data.splits import split_pictures
-from yolo3.data.voc import read_voc
 from yolo3.detector.detector import Detector
 from yolo3.detector.keras_engine import KerasEngine
 from yolo3.evaluation.machine import describe
@@ -217,9 +217,11 @@ def _cell(found, key):
 
 def _measure(folder, fresh, setup, seed, input_size):
     """Train once; measure on `fresh`, or else on the held-out third, after each stage."""
-    rest, class_names, _ = read_voc(folder)
+    imported = read_labels(folder)
+    rest, class_names = imported.pictures, imported.class_names
     if fresh:
-        held_out, names, _ = read_voc(fresh)
+        other = read_labels(fresh)
+        held_out, names = other.pictures, other.class_names
         if names != class_names:
             raise click.ClickException(f"{fresh} has the classes {names}, {folder} {class_names}.")
     else:

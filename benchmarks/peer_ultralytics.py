@@ -33,10 +33,10 @@ import yaml
 
 from yolo3.commands.numbers import FiniteRange
 from yolo3.data.folders import finite_number, numbered_lines
+from yolo3.data.labels.formats import read_labels
+from yolo3.data.labels.yolo import write_yolo
 from yolo3.data.pictures import Picture
 from yolo3.data.splits import split_pictures
-from yolo3.data.voc import read_voc
-from yolo3.data.yolo_txt import write_yolo
 from yolo3.evaluation.evaluate import Evaluation
 from yolo3.evaluation.machine import describe
 from yolo3.network.postprocess import Detections
@@ -67,7 +67,8 @@ def find_command(context: click.Context, parameter: click.Parameter, value: str)
 def main(voc, yolo, seeds, cpu_minutes, epochs, input_size, val_split, output):
     """Measure what ultralytics' yolov3-tiny reaches on a folder of photographs."""
     print(describe(), flush=True)
-    pictures, class_names, _ = read_voc(voc)
+    imported = read_labels(voc)
+    pictures, class_names = imported.pictures, imported.class_names
     folder = output.absolute() / voc.name
     peer = Peer(yolo, folder, input_size)
     rows = []

@@ -1,17 +1,19 @@
-"""Train on photographs and measure on a third of them that training and selection never saw.
+"""Train on a folder of labelled images, and measure on a third of them that was held out before.
 
-    python -m benchmarks.photographs --voc FOLDER --seeds 3 -- --precision mixed_bfloat16
+    python -m benchmarks.photographs --folder FOLDER --seeds 3 -- --input-size 224
 
-For each seed: the VOC folder is read, a third is held out (copies of a picture stay together), the
-rest is written as a list and trained on as `python train.py` does, and the logged model is measured
-on the held-out third with `evaluate`. With --own-anchors, anchors are made of the rest's boxes, as
-`anchors` does. Prints each seed, then mean and spread.
+For each seed: a third of the images is held out (copies of an image stay together), the folder is
+copied without their files, and `python train.py --annotation-path COPY` trains on it, with the
+options after `--`. `evaluate` measures the logged models on the held-out images. Prints each seed,
+then mean and spread.
 """
 
 import json
+import shutil
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -20,59 +22,62 @@ from yolo3.evaluation.machine import describe
 
 
 @click.command(context_settings={"show_default": True, "ignore_unknown_options": True})
-@click.option("--voc", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--folder", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--seeds", default=3, type=click.IntRange(1), help="Number of seeds, from 1.")
-@click.option("--own-anchors", is_flag=True, help="Make anchors of the training boxes.")
 @click.option("--output", default="logs/photographs", type=click.Path(path_type=Path))
 @click.argument("train_options", nargs=-1)
-def main(voc, seeds, own_anchors, output, train_options):
-    """Measure what the main job reaches on a folder of photographs."""
+def main(folder, seeds, output, train_options):
+    """Measure what one command reaches on a folder of labelled images."""
     print(describe())
-    print(f"{voc.name}: train.py {' '.join(train_options)}", flush=True)
-    rows = [_measure(voc, seed, own_anchors, output, train_options) for seed in range(1, seeds + 1)]
+    print(f"{folder.name}: train.py {' '.join(train_options)}", flush=True)
+    rows = [_measure(folder, seed, output, train_options) for seed in range(1, seeds + 1)]
     for name in ("AP50", "AP", "frozen_AP50", "frozen_AP", "minutes"):
         values = [row[name] for row in rows]
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         print(f"{name:12} mean {statistics.mean(values):.3f}  spread (sd) {spread:.3f}")
-    (output / f"{voc.name}.json").write_text(json.dumps(rows, indent=1), "utf-8")
+    (output / f"{folder.name}.json").write_text(json.dumps(rows, indent=1), "utf-8")
 
 
-def _measure(voc, seed, own_anchors, output, train_options):
+def _measure(folder: Path, seed: int, output: Path, train_options: Sequence[str]) -> dict:
     """Hold out, train, measure; one row."""
     import train as main_job
-    from yolo3.checks.anchors import cluster_anchors, network_sizes_wh, write_anchors
     from yolo3.data.annotations import write_annotations
+    from yolo3.data.folders import write_lines
+    from yolo3.data.labels.formats import read_labels
     from yolo3.data.splits import split_pictures
-    from yolo3.data.voc import read_voc
-    from yolo3.network.spec import parse_input_size
     from yolo3.tracking.evaluate import evaluate_model
     from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
     from yolo3.tracking.train import Settings, train_and_evaluate
 
-    pictures, class_names, _ = read_voc(voc)
-    rest, held_out = split_pictures(pictures, 1 / 3, seed)
-    folder = output / voc.name / f"seed-{seed}"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_annotations(rest, folder / "train.txt")
-    write_annotations(held_out, folder / "held_out.txt")
-    (folder / "classes.txt").write_text("\n".join(class_names) + "\n", "utf-8")
-    lists = ["--annotation-path", str(folder / "train.txt")]
-    lists += ["--classes-path", str(folder / "classes.txt"), "--seed", str(seed)]
-    options = main_job.main.make_context("train.py", [*lists, *train_options]).params
+    imported = read_labels(folder)
+    rest, held_out = split_pictures(imported.pictures, 1 / 3, seed)
+    place = output / f"{folder.name}-{seed}"
+    _copy_without(folder, {picture.path.stem for picture in held_out}, place / folder.name)
+    write_annotations(held_out, place / "held_out.txt")
+    write_lines(imported.class_names, place / "classes.txt")
+    given = ["--annotation-path", str(place / folder.name), "--seed", str(seed)]
+    options = main_job.main.make_context("train.py", [*given, *train_options]).params
     del options["resume"]
-    if own_anchors:
-        sizes_wh = network_sizes_wh(rest, parse_input_size(options["input_size"]))
-        options["anchors_path"] = str(folder / "anchors.txt")
-        write_anchors(cluster_anchors(sizes_wh, 6), folder / "anchors.txt", "of the training boxes")
     began = time.perf_counter()
     run_id = train_and_evaluate(Settings(**options)).run_id
     minutes = (time.perf_counter() - began) / 60
-    row = {"seed": seed, "held_out": len(held_out), "minutes": minutes}
+    row = {"seed": seed, "trained": len(rest), "held_out": len(held_out), "minutes": minutes}
     for prefix, model in (("", FINAL_MODEL), ("frozen_", FROZEN_MODEL)):
-        found = evaluate_model(f"runs:/{run_id}/{model}", str(folder / "held_out.txt"), "", "")
+        lists = str(place / "held_out.txt"), str(place / "classes.txt")
+        found = evaluate_model(f"runs:/{run_id}/{model}", *lists, "")
         row |= {f"{prefix}AP50": found["AP50"], f"{prefix}AP": found["AP"]}
     print({name: round(value, 3) for name, value in row.items()}, flush=True)
     return row
+
+
+def _copy_without(folder: Path, stems: set[str], target: Path) -> None:
+    """Copy a folder, but for the files of some stems: images, and labels of their own."""
+    shutil.rmtree(target, ignore_errors=True)
+
+    def left_out(_, names):
+        return [name for name in names if Path(name).stem in stems]
+
+    shutil.copytree(folder, target, ignore=left_out)
 
 
 if __name__ == "__main__":

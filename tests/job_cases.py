@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import mlflow
 from click.testing import CliRunner
 from mlflow.environment_variables import MLFLOW_REGISTRY_URI
 from mlflow.tracking import MlflowClient
+from server_cases import environment
 
 import train
 
@@ -130,3 +132,27 @@ def fail_training(options) -> str:
     done = CliRunner().invoke(train.main, as_arguments(options), catch_exceptions=False)
     assert done.exit_code == 1 and "Traceback" not in done.output, done.output
     return done.output
+
+
+def start_and_stop(command, folder, line, stop):
+    """Run a command until it prints a line that begins so, stop it, and return what it printed."""
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment(PYTHONPATH=str(PROJECT), PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        printed = []
+        for told in process.stdout:
+            printed.append(told)
+            if told.startswith(line):
+                stop(process)
+                line = "\0"
+        return "".join(printed)
+
+
+def run_id_in(printed):
+    return re.findall(r"^MLflow run (\w+) at ", printed, re.MULTILINE)[0]

@@ -32,9 +32,9 @@ ENTRY_POINTS = {
 }
 MAIN_PARAMETERS = {
     "annotation_path": "voc/list_master.txt",
-    "weights_path": "model_data/yolo_tiny_base.keras",
-    "classes_path": "model_data/yolo_custom_classes.txt",
-    "anchors_path": "model_data/yolo_tiny_anchors.txt",
+    "weights_path": "auto",
+    "classes_path": "auto",
+    "anchors_path": "auto",
     "log_dir": "logs/default",
     "batch_size": 16,
     "frozen_epochs": 10,
@@ -42,6 +42,7 @@ MAIN_PARAMETERS = {
     "input_size": "416",
     "val_split": 0.1,
     "val_annotation_path": "",
+    "test_annotation_path": "",
     "freeze": "body",
     "precision": "auto",
     "engine": "openvino",

@@ -128,38 +128,30 @@ def _read_anchors(sample: Sample, folder: Path) -> None:
     make_spec(("hat",), read_anchors(folder / "anchors.txt"), (64, 64))
 
 
-def _read_voc(sample: Sample, folder: Path) -> None:
-    from yolo3.data.voc import read_voc
-
-    _with_pictures(folder, "JPEGImages")
-    _write(folder / "Annotations", sample.files)
-    _assert_below(read_voc(folder)[0], folder)
-
-
-def _read_coco(sample: Sample, folder: Path) -> None:
-    from yolo3.data.coco import read_coco
+def _read_labels(sample: Sample, folder: Path) -> None:
+    """Import what is damaged beside the labels of two images that are whole."""
+    from yolo3.data.labels.formats import read_labels
+    from yolo3.data.labels.policy import ImportOptions
 
     _with_pictures(folder)
-    _write(folder, sample.files)
-    _assert_below(read_coco(folder / "coco.json")[0], folder)
-
-
-def _read_yolo(sample: Sample, folder: Path) -> None:
-    from yolo3.data.yolo_txt import read_yolo
-
-    _with_pictures(folder, "images")
-    whole = {"data.yaml": samples.DATA_YAML, "labels/a.txt": samples.YOLO_LABEL}
-    _write(folder, whole | {"labels/d.txt": b""} | sample.files)
-    _assert_below(read_yolo(folder)[0], folder)
+    whole = samples.labels_of(sample.form, "b c.png") | samples.labels_of(sample.form, "d.jpg")
+    names = {"data.yaml": samples.DATA_YAML} if sample.form == "yolo" else {}
+    _write(folder, whole | names | sample.files)
+    imported = read_labels(folder, ImportOptions(format=samples.LABELS[sample.form][0]))
+    _assert_below(imported.pictures, folder)
+    left_out = [one.reason for one in imported.left_out]
+    assert len(imported.pictures) + len(left_out) == imported.total and all(left_out)
 
 
 def _read_picture(sample: Sample, folder: Path) -> None:
     from yolo3.data.images import image_size, letterbox, read_image
-    from yolo3.data.pictures import Entry, Problems, check_entries
+    from yolo3.data.pictures import Entry, check_entries, raise_if_any
 
     _write(folder, sample.files)
     path = folder / "a.jpg"
-    [picture], _ = check_entries([Entry(path, [(0, 0, 9, 9)], [0], "list:1", 1)], Problems())
+    found, left_out, _ = check_entries([Entry(path, [(0, 0, 9, 9)], [0], "list:1", 1)])
+    raise_if_any(left_out)
+    [picture] = found
     image = read_image(path)
     assert image.mode == "RGB" and image.size == picture.size_wh == image_size(path)
     letterbox(image, (64, 64))
@@ -312,9 +304,7 @@ def served_model():
 ENTRIES: dict[str, Callable[[Sample, Path], Outcome | None]] = {
     "list": _read_list,
     "anchors": _read_anchors,
-    "voc": _read_voc,
-    "coco": _read_coco,
-    "yolo": _read_yolo,
+    **dict.fromkeys(samples.LABELS, _read_labels),
     "picture": _read_picture,
     "cfg": _read_cfg,
     "weights": _read_weights,

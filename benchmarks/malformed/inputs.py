@@ -1,4 +1,4 @@
-"""What is tried: strategies for malformed inputs of six kinds, each a set of files."""
+"""What is tried: strategies for malformed inputs of seven kinds, each a set of files."""
 
 import base64
 import json
@@ -44,11 +44,35 @@ def lists() -> st.SearchStrategy[Sample]:
         _files("list", "list.txt", samples.LIST, extra=_lines()),
         _files("list", "classes.txt", samples.CLASSES),
         _files("anchors", "anchors.txt", samples.ANCHORS),
-        _files("yolo", "labels/a.txt", samples.YOLO_LABEL),
+        _files("yolo", "a.txt", samples.YOLO_LABEL),
         _files("yolo", "data.yaml", samples.DATA_YAML, extra=_yaml_bombs()),
         coco.map(lambda data: Sample("coco", {"coco.json": data})),
         coco.map(lambda data: Sample("coco", {"coco.json": data})),
     )
+
+
+def labels() -> st.SearchStrategy[Sample]:
+    """Label files of other tools: JSON, CVAT's XML and CSV."""
+    return st.one_of(
+        _json_labels("createml"),
+        _json_labels("via"),
+        _json_labels("label studio"),
+        _json_labels("labelme"),
+        *(
+            _files(form, name, data)
+            for form in ("cvat", "csv", "open images")
+            for name, data in samples.labels_of(form, "a.jpg").items()
+        ),
+    )
+
+
+def _json_labels(form: str) -> st.SearchStrategy[Sample]:
+    """Draw a damaged JSON file of labels."""
+    [(name, whole)] = samples.labels_of(form, "a.jpg").items()
+    drawn = st.one_of(
+        damaged_tree(json.loads(whole)), damaged_tree(json.loads(whole)), damaged(whole)
+    )
+    return drawn.map(lambda data: Sample(form, {name: data}))
 
 
 def xml() -> st.SearchStrategy[Sample]:
@@ -143,6 +167,7 @@ def requests() -> st.SearchStrategy[Sample]:
 
 KINDS = {
     "lists": lists,
+    "labels": labels,
     "XML": xml,
     "pictures": pictures,
     "cfg": cfg,

@@ -6,6 +6,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -52,6 +53,107 @@ COCO = {
         {"id": 2, "name": "bare", "supercategory": "head"},
     ],
 }
+
+
+def _coco_of(names: Sequence[str]) -> dict:
+    images = [{"id": n, "file_name": name} for n, name in enumerate(names)]
+    boxes = [{"image_id": n, "category_id": 1, "bbox": [1, 2, 9, 9]} for n in range(len(names))]
+    return COCO | {"images": images, "annotations": boxes}
+
+
+def _createml_of(names: Sequence[str]) -> list:
+    place = {"x": 9, "y": 9.5, "width": 8, "height": 7}
+    return [
+        {"image": name, "annotations": [{"label": "hat", "coordinates": place}]} for name in names
+    ]
+
+
+def _via_of(names: Sequence[str]) -> dict:
+    shapes = [
+        {"name": "rect", "x": 1, "y": 2, "width": 9, "height": 9},
+        {"name": "ellipse", "cx": 20, "cy": 20, "rx": 5, "ry": 4, "theta": 0.5},
+        {"name": "polygon", "all_points_x": [1, 9, 9], "all_points_y": [1, 1, 9]},
+    ]
+    regions = [{"shape_attributes": one, "region_attributes": {"class": "hat"}} for one in shapes]
+    return {"_via_img_metadata": {name: {"filename": name, "regions": regions} for name in names}}
+
+
+def _label_studio_of(names: Sequence[str]) -> list:
+    value = {"x": 10, "y": 10, "width": 30.5, "height": 20, "rotation": 15}
+    result = {
+        "type": "rectanglelabels",
+        "value": value | {"rectanglelabels": ["hat"]},
+        "original_width": 60,
+        "original_height": 40,
+    }
+    return [
+        {"data": {"image": f"/data/upload/1/{name}"}, "annotations": [{"result": [result]}]}
+        for name in names
+    ]
+
+
+def _labelme_of(names: Sequence[str]) -> dict:
+    shapes = [
+        {"label": "hat", "points": [[1, 2], [30.5, 20]], "shape_type": "rectangle"},
+        {"label": "bare", "points": [[20, 20], [25, 22]], "shape_type": "circle"},
+        {"label": "hat", "points": [[1, 1], [9, 1], [9, 9]], "shape_type": "polygon"},
+    ]
+    return {"imagePath": names[0], "imageWidth": 60, "imageHeight": 40, "shapes": shapes}
+
+
+def _cvat_of(names: Sequence[str]) -> bytes:
+    shapes = (
+        '<box label="hat" xtl="1" ytl="2" xbr="30" ybr="20" rotation="9"/>'
+        '<polygon label="bare" points="1,1;9,1;9,9"/><tag label="hat"/>'
+        '<ellipse label="hat" cx="20" cy="20" rx="5" ry="4"/>'
+    )
+    images = "".join(
+        f'<image id="{n}" name="{name}" width="60" height="40">{shapes}</image>'
+        for n, name in enumerate(names)
+    )
+    return f"<annotations><version>1.1</version>{images}</annotations>".encode()
+
+
+def _csv_of(names: Sequence[str]) -> bytes:
+    head = "filename,width,height,class,xmin,ymin,xmax,ymax"
+    return "\n".join([head, *(f"{name},60,40,hat,1,2,30.5,20" for name in names)]).encode()
+
+
+def _open_images_of(names: Sequence[str]) -> bytes:
+    head = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsGroupOf"
+    rows = (f"{Path(name).stem},xclick,/m/01,1,0.1,0.5,0.1,0.5,0" for name in names)
+    return "\n".join([head, *rows]).encode()
+
+
+def _voc_of(names: Sequence[str]) -> bytes:
+    return XML.replace(b"a.jpg", names[0].encode())
+
+
+def _yolo_of(names: Sequence[str]) -> bytes:
+    return YOLO_LABEL
+
+
+LABELS = {  # form -> format, label file, what makes it of the names of images
+    "coco": ("coco", "{}.json", _coco_of),
+    "createml": ("createml", "{}.json", _createml_of),
+    "via": ("via", "{}.json", _via_of),
+    "label studio": ("label-studio", "{}.json", _label_studio_of),
+    "labelme": ("labelme", "{}.json", _labelme_of),
+    "cvat": ("cvat", "{}.xml", _cvat_of),
+    "csv": ("csv", "{}.csv", _csv_of),
+    "open images": ("csv", "{}.csv", _open_images_of),
+    "voc": ("voc", "{}.xml", _voc_of),
+    "yolo": ("yolo", "{}.txt", _yolo_of),
+}
+
+
+def labels_of(form: str, name: str) -> dict[str, bytes]:
+    """Give the label file of one image, whole, by its name."""
+    _, file, make = LABELS[form]
+    made = make((name,))
+    data = made if isinstance(made, bytes) else json.dumps(made).encode()
+    return {file.format(Path(name).stem): data}
+
 
 CFG = b"""[net]
 width=32

@@ -3,7 +3,10 @@ import pytest
 from check_cases import ANCHORS, labelled
 
 from yolo3.checks.anchors import (
+    BOXES_PER_ANCHOR,
+    LEAST_RISE,
     best_iou,
+    better_anchors,
     cluster_anchors,
     fit_of,
     network_sizes_wh,
@@ -47,6 +50,25 @@ def test_clusters_are_found(count):
     assert areas == sorted(areas) and len(found) == count
     expected = sorted(centres, key=lambda wh: wh[0] * wh[1])
     assert np.array(found) == pytest.approx(np.array(expected), rel=0.05)
+
+
+def test_anchors_are_made_only_where_they_fit_better_and_there_are_boxes_enough():
+    centres = [(8 * 1.6**n, 11 * 1.6**n) for n in range(6)]
+    sizes = sizes_around(centres, each=BOXES_PER_ANCHOR)
+    far = [(3 * width, height / 3) for width, height in centres]
+    own, line = better_anchors(sizes, far)
+    assert own == cluster_anchors(sizes, 6)
+    before, after = (fit_of(sizes, anchors).mean_iou for anchors in (far, own))
+    assert after - before >= LEAST_RISE
+    assert line == (
+        f"anchors: clustered from the boxes, mean IoU {after:.3f}; the published ones {before:.3f}"
+    )
+    kept, line = better_anchors(sizes, own)
+    assert kept is None and "less than 0.03 above" in line and line.count(f"{after:.3f}") == 2
+    few, line = better_anchors(sizes[1:], far)
+    assert few is None and "119 boxes are too few to make others, which takes 120" in line
+    same, line = better_anchors(np.full((500, 2), 30.0), far)
+    assert same is None and "too few sizes for others" in line
 
 
 def test_neither_order_nor_time_changes_the_anchors():

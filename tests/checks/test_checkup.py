@@ -10,9 +10,9 @@ from check_cases import CLASSES, SPEC, labelled
 from yolo3.checks.advice import ADVICE
 from yolo3.checks.checkup import NOTES, OF_READERS, boxes_per_class, check_up
 from yolo3.data.annotations import read_annotations
-from yolo3.data.pictures import FINDINGS
+from yolo3.data.labels.formats import read_labels
+from yolo3.data.pictures import FINDINGS, LeftOut
 from yolo3.data.splits import split_pictures
-from yolo3.data.voc import read_voc
 from yolo3.network.spec import NetworkSpec, make_spec, read_anchors
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -108,9 +108,17 @@ def test_what_reading_told_already_is_not_new():
 def test_every_kind_is_explained_and_counted():
     sources = (PROJECT / "yolo3/checks" / name for name in ("cases.py", "checkup.py"))
     text = "".join(source.read_text("utf-8") for source in sources)
-    kinds = set(re.findall(r'"((?:boxes|pictures|classes|anchors)_[a-z]+)"', text))
+    kinds = set(re.findall(r'"((?:boxes|pictures|images|classes|anchors)_[a-z_]+)"', text))
     assert kinds | {"boxes_clipped"} == set(ADVICE) and set(ADVICE) <= set(FINDINGS)
     assert not (NOTES | OF_READERS) - set(ADVICE)
+
+
+def test_what_was_left_out_deserves_a_look_unless_it_has_no_labels():
+    broken, unlabelled = LeftOut("missing", "a", "a: gone"), LeftOut("unlabelled", "b", "b: none")
+    checkup = check_up(clean(10), [], SPEC, [broken, unlabelled])
+    assert checkup.deserve_a_look and counts(checkup) == {"images_left_out": 1}
+    assert "1 images cannot be used (left out)" in checkup.lines()
+    assert not check_up(clean(10), [], SPEC, [unlabelled]).cases
 
 
 def test_boxes_are_counted_by_class():
@@ -148,8 +156,9 @@ def test_real_photographs_are_told_truly():
     folder = SHARED / "lego-minifigures"
     if not folder.is_dir():
         pytest.skip("../shared/data/lego-minifigures is absent")
-    pictures, names, _ = read_voc(folder)
-    checkup = checked(pictures, names)
+    imported = read_labels(folder)
+    pictures = imported.pictures
+    checkup = checked(pictures, imported.class_names)
     found = counts(checkup)
     assert (found["pictures_duplicate"], found["boxes_clipped"]) == (33, 79)
     assert found["pictures_misnamed"] == sum(

@@ -15,7 +15,7 @@ def test_what_is_clean_stays_as_it_is():
         assert kept.class_ids.tolist() == given.class_ids.tolist()
     assert fixed.line() == (
         "3 pictures; 0 boxes clipped, 0 left out, 0 repeated ones removed,"
-        " 0 repeated pictures removed"
+        " 0 repeated pictures removed, 0 unusable images left out"
     )
 
 

@@ -175,7 +175,7 @@ UNUSABLE = {
     "list.txt:4: picture": cut_short,
     "box 1 has 4 numbers, expected 5": lambda data: data.add("3.jpg 1,2,3,4"),
     "box 1 has class 2, which the classes file has not": lambda d: d.add("3.jpg 1,2,3,4,2"),
-    "is already listed at": lambda data: data.add(f"3.jpg {HAT}"),
+    "put all its boxes in one place": lambda data: data.add(f"3.jpg {HAT}"),
     "are too few to split": lambda data: data.list.write_text(f"3.jpg {HAT}\n", "utf-8"),
     "the annotation list does not exist": lambda data: data.list.unlink(),
     "has no class names": lambda data: data.classes.write_text("", "utf-8"),
@@ -232,7 +232,7 @@ def test_fix_writes_a_cleaned_list_and_changes_nothing_else(data, tmp_path):
     assert done.exit_code == 1
     assert (
         "14 pictures; 1 boxes clipped, 2 left out, 1 repeated ones removed,"
-        " 1 repeated pictures removed"
+        " 1 repeated pictures removed, 0 unusable images left out"
     ) in done.output
     assert {path: path.read_bytes() for path in data.folder.iterdir()} == before
     pictures, findings = read_annotations(cleaned, CLASSES, tmp_path)
@@ -242,6 +242,128 @@ def test_fix_writes_a_cleaned_list_and_changes_nothing_else(data, tmp_path):
         [180, 20, 208, 60],
     ]
     assert {kind for kind, count in findings.counts.items() if count} == {"pictures_duplicate"}
+
+
+def test_fix_leaves_broken_lines_and_images_out_and_the_list_passes(data, tmp_path):
+    cut_short(data)
+    for line in (f"missing.jpg {HAT}", "5.jpg 1,2,3", f"6.jpg {HAT[:-1]}9"):
+        data.add(line)
+    assert check(data).exit_code == 2
+    cleaned = tmp_path / "cleaned.txt"
+    done = check(data, "--fix", cleaned)
+    assert done.exit_code == 1, done.output
+    assert "11 pictures; " in done.output and "4 unusable images left out" in done.output
+    assert "4 images cannot be used (left out)" in done.output
+    pictures, _ = read_annotations(cleaned, CLASSES, tmp_path)
+    assert "3.jpg" not in {picture.path.name for picture in pictures} and len(pictures) == 11
+    listed = ("--annotation-path", cleaned, "--classes-path", data.classes, "--no-log")
+    assert CliRunner().invoke(main, list(map(str, ["check", *listed]))).exit_code == 0
+
+
+def test_fix_refuses_a_list_of_which_more_than_half_is_unusable(data, tmp_path):
+    for number in range(13):
+        data.add(f"gone{number}.jpg {HAT}")
+    done = check(data, "--fix", tmp_path / "cleaned.txt")
+    assert done.exit_code == 2 and not (tmp_path / "cleaned.txt").exists()
+    assert "list.txt: 13 of 25 images would be left out, more than half" in done.output
+    assert "line of the list unusable (13): " in done.output and "… and 10 more" in done.output
+
+
+def test_problems_of_two_lists_are_reported_together(data):
+    data.add("none.jpg 1,2,3")
+    data.add("none.jpg 1,2,3,4,9", data.val_list)
+    done = check(data, "--val-annotation-path", data.val_list)
+    assert done.exit_code == 2 and "4 problems in the data" in done.output
+    assert "/list.txt:13: box 1" in done.output and "/val.txt:1: box 1" in done.output
+
+
+def as_yolo(data, **splits):
+    """Write the data set as YOLO labels, images of a split in a folder of its name."""
+    folder = data.folder.parent / "yolo"
+    names = {number: split for split, numbers in splits.items() for number in numbers}
+    for number in range(12):
+        split = names.get(number, "train")
+        for kind in ("images", "labels"):
+            (folder / kind / split).mkdir(parents=True, exist_ok=True)
+        image = (data.folder / f"{number}.jpg").read_bytes()
+        (folder / "images" / split / f"{number}.jpg").write_bytes(image)
+        rows = []
+        for text in (HAT, BARE):
+            x1, y1, x2, y2, class_id = map(int, text.split(","))
+            sides = [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
+            rows.append(" ".join(map(repr, [class_id, *(side / SIDE for side in sides)])))
+        (folder / "labels" / split / f"{number}.txt").write_text("\n".join(rows))
+    lines = ["names: [hat, bare]", *(f"{split}: images/{split}" for split in ("train", *splits))]
+    (folder / "data.yaml").write_text("\n".join(lines))
+    return folder
+
+
+def check_labels(path, *words):
+    arguments = ["check", "--annotation-path", path, "--no-log", *words]
+    return CliRunner().invoke(main, [str(word) for word in arguments], catch_exceptions=False)
+
+
+def test_a_folder_of_labels_is_checked_with_the_names_of_its_classes(data):
+    folder = as_yolo(data)
+    for source in (folder, folder / "data.yaml"):
+        done = check_labels(source)
+        assert done.exit_code == 0, done.output
+        assert f"{source}: read as YOLO" in done.output
+        assert "imported 12 of 12 images, 0 left out" in done.output
+        assert "11 training and 1 validation pictures, 24 boxes" in done.output
+
+
+def test_splits_of_labels_are_the_sides_and_test_images_are_checked_too(data):
+    done = check_labels(as_yolo(data, val=(1, 2), test=(3,)))
+    assert "9 training and 3 validation pictures, 24 boxes" in done.output
+    assert "1 images of the test split are checked as validation pictures" in done.output
+
+
+def test_what_an_import_left_out_is_part_of_the_report(data, tmp_path):
+    folder = as_yolo(data)
+    (folder / "labels" / "train" / "3.txt").write_text("0 .5 .5")
+    (folder / "images" / "train" / "4.jpg").unlink()
+    (folder / "labels" / "train" / "5.txt").unlink()
+    done = check_labels(folder, "--output", tmp_path / "check.html")
+    assert done.exit_code == 1, done.output
+    assert "left out, image missing (1): " in done.output
+    assert "imported 9 of 12 images, 3 left out" in done.output
+    assert "\n2 images cannot be used (left out)\n" in done.output
+    text = (tmp_path / "check.html").read_text("utf-8")
+    assert "Images that cannot be used" in text and "3.txt: line 1: has 3 numbers" in text
+
+
+def test_fix_writes_a_list_of_labels_and_the_names_of_their_classes(data, tmp_path):
+    folder = as_yolo(data)
+    (folder / "labels" / "train" / "3.txt").write_text("0 .5 .5")
+    done = check_labels(folder, "--fix", tmp_path / "new" / "cleaned.txt")
+    assert "11 pictures; " in done.output and "1 unusable images left out" in done.output
+    names = tmp_path / "new" / "cleaned_classes.txt"
+    assert names.read_text() == "hat\nbare\n" and f"{names}: 2 class names" in done.output
+    assert len(read_annotations(tmp_path / "new" / "cleaned.txt", CLASSES, tmp_path)[0]) == 11
+
+
+def test_fix_writes_a_list_for_each_split(data, tmp_path):
+    folder = as_yolo(data)
+    for kind, suffix in (("images", ".jpg"), ("labels", ".txt")):
+        (folder / kind / "val").mkdir()
+        for number in "56":
+            name = f"{number}{suffix}"
+            (folder / kind / "train" / name).rename(folder / kind / "val" / name)
+    with (folder / "data.yaml").open("a") as file:
+        file.write("\nval: images/val\n")
+    done = check_labels(folder, "--fix", tmp_path / "cleaned.txt")
+    assert "10 training and 2 validation pictures" in done.output
+    for name, count in (("cleaned", 10), ("cleaned_val", 2)):
+        pictures, _ = read_annotations(tmp_path / f"{name}.txt", CLASSES, tmp_path)
+        assert len(pictures) == count
+
+
+def test_labels_that_stop_an_import_exit_with_2(data):
+    folder = as_yolo(data)
+    (folder / "labels" / "train" / "3.txt").write_text("7 .5 .5 .1 .1")
+    done = check_labels(folder)
+    assert done.exit_code == 2 and "class ids go beyond the 2 names" in done.output
 
 
 def test_the_report_names_what_was_found(data, tmp_path):
@@ -265,6 +387,7 @@ def test_a_check_is_recorded_in_a_run(data, tracking):
     [run] = mlflow.MlflowClient().search_runs(["0"])
     assert run.info.run_id in done.output and run.info.status == "FINISHED"
     assert run.data.metrics["data_pictures_misnamed"] == 1
+    assert run.data.metrics["data_images_left_out"] == 0
     assert run.data.metrics["anchors_recall"] == 1
     assert run.data.params["seed"] == "1"
     names = {file.path for file in mlflow.MlflowClient().list_artifacts(run.info.run_id)}

@@ -11,7 +11,6 @@ from yolo3.data.annotations import (
     Picture,
     read_annotations,
     read_classes,
-    read_lists,
     write_annotations,
 )
 
@@ -40,10 +39,10 @@ def problems_of(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("<annotation>\n<filename>a.png</filename>", "is VOC XML, expected an annotation list: "),
-        ('<?xml version="1.0"?><annotation/>', "annotations --voc FOLDER` makes one"),
+        ("<annotation>\n<filename>a.png</filename>", "is XML, expected an annotation list: "),
+        ('<?xml version="1.0"?><annotation/>', "annotations FOLDER_OR_FILE` makes one"),
         ("{\n'images': []}", "is JSON, expected an annotation list: "),
-        ('[{"a": 1},\n{"b": 2}]', "annotations --coco FILE` makes one"),
+        ('[{"a": 1},\n{"b": 2}]', "annotations FOLDER_OR_FILE` makes one"),
     ],
 )
 def test_labels_of_another_format_are_told_once(tmp_path, text, told):
@@ -187,11 +186,33 @@ def test_a_quote_that_does_not_end_stops(tmp_path):
 
 def test_the_same_picture_twice_stops_and_names_both_lines(tmp_path):
     path = save_picture(tmp_path / "voc" / "a.jpg")
-    (problem,) = problems_of(tmp_path, f"a.jpg 1,2,3,4,0\n\n{path} 5,6,7,8,0\n")
-    assert problem == (
-        f"voc/list.txt:3: picture {path} is already listed at voc/list.txt:1,"
-        " put all its boxes in one place"
+    problems = problems_of(tmp_path, f"a.jpg 1,2,3,4,0\n\n{path} 5,6,7,8,0\n")
+    assert problems == (
+        f"voc/list.txt:1: picture {path} is listed again at voc/list.txt:3 too, put all its boxes"
+        " in one place",
+        f"voc/list.txt:3: picture {path} is listed at voc/list.txt:1 too, put all its boxes in one"
+        " place",
     )
+
+
+def test_what_cannot_be_used_is_left_out_where_it_is_asked_for(tmp_path):
+    for shade, name in enumerate(("a.png", "b.png", "c.png")):
+        save_picture(tmp_path / "voc" / name, shade=shade)
+    (tmp_path / "voc" / "broken.png").write_bytes(b"no picture")
+    lines = ["a.png 1,2,3,4,0", "gone.png 1,2,3", "b.png 1,2,3,4,9", "broken.png", "c.png", "c.png"]
+    path = tmp_path / "voc" / "list.txt"
+    path.write_text("\n".join(lines))
+    left_out = []
+    pictures, _ = read_annotations(path, CLASSES, tmp_path, left_out)
+    assert [picture.path.name for picture in pictures] == ["a.png"]
+    assert sorted((one.order, one.kind) for one in left_out) == [
+        (2, "line"),
+        (2, "line"),
+        (3, "line"),
+        (4, "unreadable"),
+        (5, "ambiguous"),
+        (6, "ambiguous"),
+    ]
 
 
 def test_a_list_without_pictures_stops(tmp_path):
@@ -227,25 +248,16 @@ def test_all_problems_are_told_at_once_in_order_the_first_twenty_and_a_count(tmp
     assert len(caught.value.problems) == 33
 
 
-def test_problems_of_two_lists_are_told_together(tmp_path):
-    paths = [tmp_path / "train.txt", tmp_path / "val.txt"]
-    paths[0].write_text("none.jpg 1,2,3\n")
-    paths[1].write_text("none.jpg 1,2,3,4,9\n")
-    with pytest.raises(DataError) as caught:
-        read_lists(paths, CLASSES, tmp_path)
-    places = [problem.split(" ")[0] for problem in caught.value.problems]
-    assert places == ["train.txt:1:", "train.txt:1:", "val.txt:1:", "val.txt:1:"]
-
-
 def test_what_continues_is_counted_and_told(tmp_path):
     save_picture(tmp_path / "voc" / "a.png")
     save_picture(tmp_path / "voc" / "b.png")
-    boxes = "-5,10,50,60,0 10,10,10,20,1 30,30,20,40,1 100,0,120,20,2 1,2,3,4,2 0,0,100,80,0"
+    boxes = "-5,10,50,60,0 10,10,10,20,1 30,30,30,40,1 100,0,120,20,2 3,2,1,4,2 0,0,100,80,0"
     pictures, findings = read(tmp_path, f"a.png {boxes}\nb.png 10,10,20,20,1")
     assert pictures[0].boxes_xyxy.tolist() == [[0, 10, 50, 60], [1, 2, 3, 4], [0, 0, 100, 80]]
     assert pictures[0].class_ids.tolist() == [0, 2, 0]
     assert {kind: count for kind, count in findings.counts.items() if count} == {
         "boxes_clipped": 1,
+        "boxes_swapped": 1,
         "boxes_degenerate": 2,
         "boxes_outside": 1,
         "pictures_duplicate": 1,

@@ -15,7 +15,7 @@ def artifacts(run_id):
 def test_a_run_of_its_own_holds_report_counts_and_data(tracking):
     train = [labelled(n, [HAT, BARE]) for n in range(10)]
     checkup = check_up([*train, labelled("x", [HAT, HAT])], [labelled("v", [BARE])], SPEC)
-    run_id = record_check(checkup, "my/list.txt", {"seed": "1"})
+    run_id = record_check(checkup, "my/list.txt", 1, {"seed": "1"})
     run = mlflow.get_run(run_id)
     assert run.info.status == "FINISHED" and run.data.params == {"seed": "1"}
     assert run.data.metrics["data_boxes_repeated"] == 1
@@ -29,7 +29,7 @@ def test_a_run_of_its_own_holds_report_counts_and_data(tracking):
 
 def test_data_without_boxes_have_no_fit_to_log(tracking):
     with mlflow.start_run() as run:
-        assert log_check(check_up([labelled("a")], [], SPEC), "list.txt") == {}
+        assert log_check(check_up([labelled("a")], [], SPEC), "list.txt", 1) == {}
     assert mlflow.get_run(run.info.run_id).data.metrics == {}
     assert {"check.html", "check.txt"} == artifacts(run.info.run_id)
 

@@ -2,18 +2,25 @@
 
 import json
 import os
-import re
 import shutil
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 
 import mlflow
 import pytest
-from job_cases import PROJECT, Trained, as_arguments, fail_training, run_training, tiny_options
+from job_cases import (
+    PROJECT,
+    Trained,
+    as_arguments,
+    fail_training,
+    run_id_in,
+    run_training,
+    start_and_stop,
+    tiny_options,
+)
 from network_cases import TINY_ANCHORS
-from server_cases import TrackingServer, environment, replace_pauses
+from server_cases import TrackingServer, replace_pauses
 
 import train
 from yolo3.data.annotations import read_classes
@@ -48,30 +55,6 @@ def assert_equal(found: Trained, whole: Trained):
 
 def models_of(trained):
     return list(trained.client.search_logged_models(["0"], f"source_run_id = '{trained.run_id}'"))
-
-
-def start_and_stop(command, folder, line, stop):
-    """Run a command until it prints a line that begins so, stop it, and return what it printed."""
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment(PYTHONPATH=str(PROJECT), PYTHONUNBUFFERED="1"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        printed = []
-        for told in process.stdout:
-            printed.append(told)
-            if told.startswith(line):
-                stop(process)
-                line = "\0"
-        return "".join(printed)
-
-
-def run_id_in(printed):
-    return re.findall(r"^MLflow run (\w+) at ", printed, re.MULTILINE)[0]
 
 
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(trained, tracking, tmp_path):
@@ -196,8 +179,12 @@ def test_a_file_that_changed_since_the_run_began_is_named(
     scenes, tracking, tmp_path, field, value, path, message
 ):
     """The run recorded other class names or anchors than its files have today."""
+    files = {
+        "classes_path": "model_data/yolo_custom_classes.txt",
+        "anchors_path": "model_data/yolo_tiny_anchors.txt",
+    }
     given = train.main.make_context(
-        "train.py", as_arguments(tiny_options(scenes, tmp_path / "logs"))
+        "train.py", as_arguments(tiny_options(scenes, tmp_path / "logs", **files))
     ).params
     given.pop("resume")
     began = make_spec(

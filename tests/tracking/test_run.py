@@ -62,6 +62,20 @@ def test_parameters_that_are_there_stay(tracking):
     assert params == {"rate": "1e-2", "list": "a b.txt"}
 
 
+def test_what_auto_came_to_is_logged_beside_it(tracking):
+    with mlflow.start_run() as run:
+        mlflow.log_params({"weights_path": "auto", "anchors_path": "auto", "other": "auto"})
+        for _ in range(2):  # as after a kill
+            record.log_params({"weights_path": "yolov3-tiny", "anchors_path": "auto"})
+    params = mlflow.get_run(run.info.run_id).data.params
+    assert params == {
+        "weights_path": "auto",
+        "weights_path.chosen": "yolov3-tiny",
+        "anchors_path": "auto",
+        "other": "auto",
+    }
+
+
 def test_a_run_that_fails_says_so(tracking):
     with pytest.raises(RuntimeError), record.open_run() as run:
         raise RuntimeError("out of memory")

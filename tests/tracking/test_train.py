@@ -3,6 +3,7 @@ import shutil
 import sqlite3
 from contextlib import closing, nullcontext
 from dataclasses import fields
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -45,7 +46,10 @@ def test_every_parameter_is_recorded_with_its_type(trained):
     assert values | trained.options == values
     given = train.main.make_context("train.py", as_arguments(trained.options)).params
     assert given.pop("resume") == ""
-    assert Settings(**given) == Settings(**values)
+    classes = Path(trained.options["annotation_path"]).with_name("classes.txt")
+    assert (given.pop("classes_path"), given.pop("anchors_path")) == ("auto", "auto")
+    chosen = {"classes_path": str(classes), "anchors_path": "model_data/yolo_tiny_anchors.txt"}
+    assert given | chosen == values
 
 
 def test_the_data_are_inputs_with_digest_and_counts(trained, scenes):
@@ -260,7 +264,7 @@ def read(scenes, **changes):
     options = tiny_options(scenes, "logs") | changes
     values = train.main.make_context("", as_arguments(options)).params
     settings = Settings(**{n: v for n, v in values.items() if n != "resume"})
-    return job.read_data(settings, ("helmet", "hat", "bare"))
+    return job.read_data(settings)
 
 
 def test_lists_choose_the_pictures(scenes):
@@ -401,7 +405,11 @@ def test_mistakes_are_told_before_a_run_is_opened(scenes, base, tracking, tmp_pa
             "annotation_path": bad,
             "val_annotation_path": tmp_path / "list.txt",
         },
-        "list.txt: lists no pictures": {"annotation_path": tmp_path / "list.txt"},
+        "list.txt: lists no pictures": {
+            "annotation_path": tmp_path / "list.txt",
+            "classes_path": scenes.folder / "classes.txt",
+        },
+        "would name the classes of this list": {"annotation_path": tmp_path / "list.txt"},
         "does not exist": {"annotation_path": "nowhere.txt"},
         "is a training picture too": {"val_annotation_path": scenes.train},
         "classes file does not exist": {"classes_path": "nowhere.txt"},

@@ -10,6 +10,7 @@ from job_cases import PROJECT, run_training, tiny_options
 from keras2_cases import write_keras_2
 from network_cases import PUBLISHED_MASK, USUAL_MASK, network_of, spec_of
 
+from yolo3.checks.anchors import cluster_anchors
 from yolo3.data.annotations import read_classes
 from yolo3.detector.load import load_detector
 from yolo3.detector.mlflow_model import log_detector, save_detector
@@ -109,6 +110,21 @@ def test_outputs_for_other_anchors_and_classes_are_told_and_recorded(source, tra
     assert begun.lines()[1].startswith(note) and len(begun.filled) == 24
     saved = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/weights.json")
     assert saved["notes"] == list(begun.notes)
+
+
+def test_free_anchors_are_those_of_weights_that_fill_the_outputs(source, tmp_path, capsys):
+    others = replace(spec_of(), anchors_wh=tuple((w + 1, h) for w, h in spec_of().anchors_wh))
+    save_detector(source, others, tmp_path / "model", lock=LOCK)
+    rng = np.random.default_rng(0)
+    sizes_wh = rng.uniform(2, 30, (200, 2))
+    begun = start_from(network_of(2), spec_of(), str(tmp_path / "model"), sizes_wh)
+    assert begun.own_anchors and begun.spec.anchors_wh == others.anchors_wh
+    assert len(begun.filled) == 24
+    assert "anchors: those of the weights, which fill the outputs" in capsys.readouterr().out
+    for weights, classes in ((tmp_path / "model", 5), ("none", 3)):  # outputs are not filled
+        begun = start_from(network_of(2, classes), spec_of(classes), str(weights), sizes_wh)
+        assert begun.own_anchors and begun.spec.anchors_wh == cluster_anchors(sizes_wh, 6)
+        assert "anchors: clustered from the boxes" in capsys.readouterr().out
 
 
 def test_the_official_file_has_cocos_names(tmp_path, monkeypatch):

@@ -18,6 +18,11 @@ ADVICE = {
         "Little needs doing where the overhang is small. A large one hints at labels of another"
         " size of the picture, or of a turned one.",
     ),
+    "boxes_swapped": Advice(
+        "Boxes with exchanged corners",
+        "They were read with their corners in the right order.",
+        "Nothing has to be done where they lie as they should below.",
+    ),
     "boxes_degenerate": Advice(
         "Boxes without width or height",
         "They were left out: a box without area makes a loss that is no number.",
@@ -27,6 +32,12 @@ ADVICE = {
         "Boxes outside their picture",
         "They were left out.",
         "Look whether these labels belong to another picture, or to another size of it.",
+    ),
+    "images_left_out": Advice(
+        "Images that cannot be used",
+        "They, or their labels, are missing or broken, and they were left out.",
+        "Repair those that matter: python -m yolo3 annotations --left-out FILE writes each name and"
+        " reason. A few less do no harm.",
     ),
     "boxes_repeated": Advice(
         "One thing boxed twice",

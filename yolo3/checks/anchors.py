@@ -16,6 +16,8 @@ from yolo3.data.pictures import DataError, Picture
 from yolo3.network.boxes import iou_wh
 
 RECALL_IOU = 0.5
+BOXES_PER_ANCHOR = 20
+LEAST_RISE = 0.03  # of mean IoU
 _RESTARTS = 10
 _ROUNDS = 100
 _MOST_SIZES = 20_000  # of more boxes a fixed sample is clustered; the fit is told of all
@@ -80,6 +82,33 @@ def cluster_anchors(sizes_wh: np.ndarray, count: int, seed: int = 0) -> Anchors:
     tries = (_rounded(_cluster(sample, count, rng)) for _ in range(_RESTARTS))
     best = max(tries, key=lambda anchors: fit_of(sample, anchors).mean_iou)
     return tuple(sorted(best, key=lambda wh: (wh[0] * wh[1], wh)))
+
+
+def better_anchors(
+    sizes_wh: np.ndarray, present_wh: Sequence[tuple[float, float]]
+) -> tuple[Anchors | None, str]:
+    """Cluster as many anchors as there are, where that is worth it; None keeps the present ones.
+
+    It is where there are BOXES_PER_ANCHOR boxes and the mean IoU rises by LEAST_RISE. Also gives
+    the sentence that says so, with both fits.
+    """
+    before = fit_of(sizes_wh, present_wh).mean_iou
+    count, enough = len(present_wh), len(present_wh) * BOXES_PER_ANCHOR
+    if len(sizes_wh) < enough:
+        few = f"{len(sizes_wh)} boxes are too few to make others, which takes {enough}"
+        return None, f"anchors: the published ones, mean IoU {before:.3f}; {few}"
+    try:
+        own = cluster_anchors(sizes_wh, count)
+    except DataError:  # boxes of a few sizes only
+        return None, f"anchors: the published ones, mean IoU {before:.3f}; too few sizes for others"
+    after = fit_of(sizes_wh, own).mean_iou
+    if after - before < LEAST_RISE:
+        return None, (
+            f"anchors: the published ones, mean IoU {before:.3f}; clustered from the boxes"
+            f" {after:.3f}, less than {LEAST_RISE:g} above"
+        )
+    text = f"anchors: clustered from the boxes, mean IoU {after:.3f}; the published ones"
+    return own, f"{text} {before:.3f}"
 
 
 def write_anchors(anchors_wh: Anchors, path: Path, note: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from yolo3.checks.anchors import AnchorFit, fit_of, network_sizes_wh
 from yolo3.checks.cases import Case, leaked_pictures, picture_cases, repeated_pictures
-from yolo3.data.pictures import FINDINGS, Findings, Picture
+from yolo3.data.pictures import FINDINGS, UNLABELLED, Findings, LeftOut, Picture
 from yolo3.network.spec import NetworkSpec
 
 NOTES = frozenset({"pictures_turned", "pictures_alike", "pictures_few", "classes_rare"})
@@ -17,10 +17,12 @@ NOTES = frozenset({"pictures_turned", "pictures_alike", "pictures_few", "classes
 OF_READERS = frozenset(
     {
         "boxes_clipped",
+        "boxes_swapped",
         "boxes_degenerate",
         "boxes_outside",
         "pictures_duplicate",
         "pictures_shared",
+        "images_left_out",
     }
 )
 """Kinds that reading a list or dividing it finds already."""
@@ -93,13 +95,20 @@ class Checkup:
         return f"anchors at {width}x{height}: {self.fit}"
 
 
-def check_up(train: Sequence[Picture], val: Sequence[Picture], spec: NetworkSpec) -> Checkup:
+def check_up(
+    train: Sequence[Picture],
+    val: Sequence[Picture],
+    spec: NetworkSpec,
+    left_out: Sequence[LeftOut] = (),
+) -> Checkup:
     """Check training and validation pictures; `val` may be empty.
 
+    left_out: what reading them left out; images without labels are no case.
     No picture is opened again: this takes milliseconds for hundreds of pictures, and some seconds
     for tens of thousands.
     """
     cases = [
+        *(Case("images_left_out", one.reason) for one in left_out if one.kind != UNLABELLED),
         *(case for picture in (*train, *val) for case in picture_cases(picture, spec)),
         *repeated_pictures(train),
         *repeated_pictures(val),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from yolo3.data.pictures import Picture
+from yolo3.data.pictures import KEPT, Picture
 
 
 @dataclass(frozen=True)
@@ -17,17 +17,19 @@ class Fixed:
     boxes_left_out: int  # degenerate, or outside
     boxes_repeated: int  # equal to another of their class, to the digit
     pictures_repeated: int  # equal to another to the byte, with equal boxes
+    images_left_out: int  # with what is listed of them: unusable
 
     def line(self) -> str:
         """Tell in one line what was mended."""
         return (
             f"{len(self.pictures)} pictures; {self.boxes_clipped} boxes clipped,"
             f" {self.boxes_left_out} left out, {self.boxes_repeated} repeated ones removed,"
-            f" {self.pictures_repeated} repeated pictures removed"
+            f" {self.pictures_repeated} repeated pictures removed,"
+            f" {self.images_left_out} unusable images left out"
         )
 
 
-def fix(pictures: Sequence[Picture]) -> Fixed:
+def fix(pictures: Sequence[Picture], images_left_out: int = 0) -> Fixed:
     """Clean a list of pictures that were read: nothing is opened, and no file changed.
 
     Reading has clipped boxes and left out empty ones already. Boxes that only nearly equal another,
@@ -38,14 +40,14 @@ def fix(pictures: Sequence[Picture]) -> Fixed:
     kept: dict[tuple[str, bytes], Picture] = {}
     for picture in cleaned:
         kept.setdefault((picture.digest, _rows(picture).tobytes()), picture)
-    clipped = kinds.count("boxes_clipped")
     boxes = sum(len(picture.boxes_xyxy) for picture in pictures)
     return Fixed(
         tuple(kept.values()),
-        boxes_clipped=clipped,
-        boxes_left_out=len(kinds) - clipped,
+        boxes_clipped=kinds.count("boxes_clipped"),
+        boxes_left_out=sum(kind not in KEPT for kind in kinds),
         boxes_repeated=boxes - sum(len(picture.boxes_xyxy) for picture in cleaned),
         pictures_repeated=len(cleaned) - len(kept),
+        images_left_out=images_left_out,
     )
 
 

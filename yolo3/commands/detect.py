@@ -8,7 +8,7 @@ import click
 from tqdm import tqdm
 
 from yolo3.data.annotations import PICTURE_SUFFIXES
-from yolo3.data.folders import DataFolder
+from yolo3.data.folders import pictures_below
 from yolo3.data.images import ImageError, read_image
 from yolo3.detector.ahead import ahead
 from yolo3.detector.drawing import MAX_JPEG_SIDE, draw_detections
@@ -53,7 +53,7 @@ def _pictures_in(folder, output):
     if written == place:
         raise ValueError(f"{output}: is the folder of the pictures, name another to write")
     own = folder / written.relative_to(place) if written.is_relative_to(place) else None
-    paths = DataFolder(folder).pictures_below(folder)
+    paths = pictures_below(folder)
     return [path for path in paths if own is None or not path.is_relative_to(own)]
 
 

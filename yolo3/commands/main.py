@@ -9,6 +9,9 @@ from yolo3.commands.errors import explain_errors
 from yolo3.commands.numbers import FiniteRange
 
 DEFAULTS = {"show_default": True}
+FORMATS = (
+    *("voc", "coco", "yolo", "cvat", "labelme", "createml", "via", "label-studio", "csv"),
+)  # the keys of yolo3.data.labels.formats.TITLES, which would load much
 
 
 @click.group()
@@ -205,20 +208,26 @@ def pretrain(**options):
 
 
 @main.command(context_settings=DEFAULTS)
+@click.argument("path", required=False, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--format",
+    type=click.Choice(FORMATS),
+    help="Format of the labels, where several are there; found by itself else.",
+)
 @click.option(
     "--voc",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Read a folder with Annotations and JPEGImages.",
+    help="As FOLDER --format voc: XML files.",
 )
 @click.option(
     "--coco",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read a COCO JSON.",
+    help="As FILE --format coco: a COCO JSON.",
 )
 @click.option(
     "--yolo",
     type=click.Path(exists=True, path_type=Path),
-    help="Read YOLO labels: a folder, or its data.yaml.",
+    help="As PATH --format yolo: a folder, or its data.yaml.",
 )
 @click.option(
     "--list",
@@ -242,31 +251,55 @@ def pretrain(**options):
 @click.option(
     "--images",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="With --coco: the pictures' folder, if they are not where COCO tools put them.",
+    help="Folder of the images, if they are not in the folder of the labels.",
 )
 @click.option(
     "--names",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="With --yolo: class names, if not in data.yaml, classes.txt or obj.names.",
+    help="With YOLO: class names, if not in data.yaml, classes.txt or obj.names.",
 )
-@click.option("--split", help="With --voc: ImageSets/Main/SPLIT.txt; with --yolo: train, val, …")
+@click.option("--split", help="With VOC: ImageSets/Main/SPLIT.txt; with YOLO: train, val, …")
 @click.option(
     "--keep-difficult/--drop-difficult",
     default=None,
-    help="With --voc: boxes marked difficult (kept if not said).",
+    help="With VOC: boxes marked difficult (kept if not said).",
 )
 @click.option(
-    "--keep-crowd", is_flag=True, default=None, help="With --coco: boxes of crowds, left out else."
+    "--keep-crowd", is_flag=True, default=None, help="Boxes of crowds, which are left out else."
 )
 @click.option(
     "--keep-unlabelled",
     is_flag=True,
     default=None,
-    help="With --yolo: pictures without label file hold nothing, instead of being left out.",
+    help="With YOLO: images without label file hold nothing, instead of being left out.",
+)
+@click.option(
+    "--labelled-unrotated",
+    is_flag=True,
+    default=None,
+    help="Boxes were drawn on images as they are stored, before EXIF turned them: turn them too.",
+)
+@click.option(
+    "--follow-links",
+    is_flag=True,
+    default=None,
+    help="Read what symbolic links in the folder lead to, wherever that is.",
+)
+@click.option(
+    "--strict", is_flag=True, default=None, help="Stop at the first kind of unusable images."
+)
+@click.option(
+    "--left-out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write: kind, name and reason of each image that is left out.",
 )
 @explain_errors
 def annotations(output, classes, **options):
-    """Turn VOC, COCO or YOLO labels into an annotation list and a classes file, or back."""
+    """Turn labels of other tools into an annotation list and a classes file, or back.
+
+    PATH is a folder or file of labels. What cannot be used is left out and counted; what puts
+    all in doubt stops, as does more than half of the images being unusable.
+    """
     from yolo3.commands.annotations import convert_annotations
 
     convert_annotations(output, classes, **options)
@@ -334,13 +367,22 @@ def weights(name):
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _LIST = click.Path(dir_okay=False, path_type=Path)
+_LABELS = click.Path(path_type=Path)
 
 
 @main.command(context_settings=DEFAULTS)
-@click.option("--annotation-path", required=True, type=_LIST, help="List to check.")
-@click.option("--classes-path", required=True, type=_LIST, help="Class names, one per line.")
 @click.option(
-    "--val-annotation-path", type=_LIST, help="List to validate on, instead of a part of the first."
+    "--annotation-path", required=True, type=_LABELS, help="List, or folder or file of labels."
+)
+@click.option(
+    "--classes-path",
+    default="auto",
+    help="Class names, one per line; auto: those of the labels, or classes.txt next to the list.",
+)
+@click.option(
+    "--val-annotation-path",
+    type=_LABELS,
+    help="List or labels to validate on, instead of a part of the first.",
 )
 @click.option(
     "--val-split",
@@ -366,7 +408,7 @@ _LIST = click.Path(dir_okay=False, path_type=Path)
     "--fix",
     "fixed_path",
     type=_LIST,
-    help="Write a cleaned copy of the list here; the originals stay as they are.",
+    help="Write a cleaned list here, without what is unusable; the originals stay as they are.",
 )
 @click.option("--log/--no-log", default=True, help="Record an MLflow run with the report.")
 @click.pass_context

@@ -12,9 +12,11 @@ from yolo3.data.project import PROJECT_DIR
 RECORD = ("main", "pretrain", "evaluate", "promote", "reproduce")  # commands that open a run
 WRITTEN = ("log_dir", "output")
 READ = (
-    *("annotation_path", "val_annotation_path", "classes_path", "anchors_path", "weights_path"),
+    *("annotation_path", "val_annotation_path", "test_annotation_path"),
+    *("classes_path", "anchors_path", "weights_path"),
     *("model", "package", "picture", "data"),
 )
+AUTO = "auto"
 _URI = re.compile(r"[a-z][a-z0-9+.-]*:|m-[0-9a-f]{32}$")
 _OF_MLFLOW = re.compile(r"(runs|models|mlflow-artifacts):|m-[0-9a-f]{32}$")
 
@@ -67,7 +69,7 @@ def _check_paths(given: Mapping[str, object], defaults: Mapping[str, object]) ->
     for name, value in relative.items():
         place = PROJECT_DIR / value
         default, exists = value == defaults[name], os.path.exists(place)
-        if name in READ and ((default and exists) or value in (NO_WEIGHTS, *OFFICIAL)):
+        if name in READ and ((default and exists) or value in (AUTO, NO_WEIGHTS, *OFFICIAL)):
             continue
         if not default and not (name in READ and exists):
             raise ValueError(

@@ -11,7 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from yolo3.data.pictures import DataError, Entry, Findings, Picture, Problems, check_entries
+from yolo3.data.pictures import (
+    DataError,
+    Entry,
+    Findings,
+    LeftOut,
+    Picture,
+    check_entries,
+    raise_if_any,
+)
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 _OTHERS = (".png", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".jp2", ".avif", ".heic")
@@ -25,30 +33,37 @@ def read_classes(path: Path) -> tuple[str, ...]:
 
     Raises DataError for a name that stands twice, and for a file without names.
     """
+    if path.suffix.lower() in (".yaml", ".yml", ".data", ".json", ".xml"):
+        raise DataError(f"{path}: is no classes file, expected a text file with a name per line")
     line_of: dict[str, int] = {}
-    problems = Problems()
+    problems = []
     for number, name in _lines_of(path, "classes file"):
         if name in line_of:
             text = f"{path}:{number}: class {name!r} is already in line {line_of[name]}"
-            problems.add(number, f"{text}, expected each name once")
+            problems.append(f"{text}, expected each name once")
         line_of.setdefault(name, number)
-    problems.raise_if_any()
+    if problems:
+        raise DataError(*problems)
     if not line_of:
         raise DataError(f"{path}: has no class names, expected one per line")
     return tuple(line_of)
 
 
 def read_annotations(
-    path: Path, class_names: Sequence[str], project_dir: Path
+    path: Path,
+    class_names: Sequence[str],
+    project_dir: Path,
+    left_out: list[LeftOut] | None = None,
 ) -> tuple[list[Picture], Findings]:
     """Read and check an annotation list and every picture that it names.
 
-    Relative paths are sought beside the list, then in `project_dir`.
-    Raises DataError with all problems at once, each with file and line.
+    Relative paths are resolved against the list's folder, then `project_dir`.
+    left_out: where it is given, what cannot be used is added to it, whole images.
+    Raises DataError otherwise, with all problems at once, each with file and line.
     """
     shown = _shown(path, project_dir)
     folders = list(dict.fromkeys(Path(os.path.abspath(f)) for f in (path.parent, project_dir)))
-    problems = Problems()
+    problems: list[LeftOut] = []
     entries = []
     lines = _lines_of(path, "annotation list")
     if not lines:
@@ -58,37 +73,29 @@ def read_annotations(
         try:
             entries.append(_entry(line, f"{shown}:{number}", number, len(class_names), folders))
         except DataError as error:
-            for text in error.problems:
-                problems.add(number, f"{shown}:{number}: {text}")
-    return check_entries(entries, problems)
-
-
-def read_lists(
-    paths: Sequence[Path], class_names: Sequence[str], project_dir: Path
-) -> list[tuple[list[Picture], Findings]]:
-    """Read each list as `read_annotations` does; DataError tells the problems of all of them."""
-    read, problems = [], []
-    for path in paths:
-        try:
-            read.append(read_annotations(path, class_names, project_dir))
-        except DataError as error:
-            problems += error.problems
-    if problems:
-        raise DataError(*problems)
-    return read
+            source = f"{shown}:{number}"
+            problems += [
+                LeftOut("line", source, f"{source}: {text}", number) for text in error.problems
+            ]
+    pictures, unusable, findings = check_entries(entries)
+    if left_out is None:
+        raise_if_any(problems + unusable)
+    else:
+        left_out += problems + unusable
+    return pictures, findings
 
 
 def _refuse_other_formats(first: str, shown: str) -> None:
     """Raise DataError, once instead of for each line, for what no list begins with."""
     if first.startswith(("<?xml", "<annotation")):
-        kind, option = "VOC XML", "--voc FOLDER"
+        kind = "XML"
     elif first in ("{", "[") or first.startswith(('{"', "[{")):
-        kind, option = "JSON", "--coco FILE"
+        kind = "JSON"
     else:
         return
     raise DataError(
-        f"{shown}: is {kind}, expected an annotation list: `python -m yolo3 annotations {option}`"
-        " makes one"
+        f"{shown}: is {kind}, expected an annotation list: `python -m yolo3 annotations"
+        " FOLDER_OR_FILE` makes one"
     )
 
 

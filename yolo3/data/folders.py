@@ -1,8 +1,4 @@
-"""Folders in the formats of other tools: find what their files name, and write new ones.
-
-A path that stands in a file is text from elsewhere: it is followed only as far as it stays inside
-the data's folder, whatever it holds (`..`, an absolute path, a link).
-"""
+"""Folders of pictures and labels: list them, read numbers and lines, and write new ones."""
 
 import io
 import math
@@ -10,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
 from PIL import Image
 from tqdm import tqdm
@@ -18,53 +14,18 @@ from tqdm import tqdm
 from yolo3.data.annotations import PICTURE_SUFFIXES
 from yolo3.data.pictures import DataError, Picture
 
-OUTSIDE = "leads outside the folder, which is refused"
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # XML and UTF-8 have no place
 _ELSEWHERE_SPECIAL = re.compile(r'[\\:*?"<>|]')  # separators and wildcards of some systems
 
 
-class DataFolder:
-    """A folder that was named by a person, and all that lies in it."""
-
-    def __init__(self, root: Path):
-        self.root = Path(os.path.abspath(root))
-        self._real = Path(os.path.realpath(root))
-
-    def holds(self, path: Path) -> bool:
-        """Tell whether an absolute path stays inside, links left aside."""
-        return Path(os.path.normpath(path)).is_relative_to(self.root)
-
-    def seek(self, name: str, places: Sequence[Path]) -> Path | None:
-        """Find what `name` means in the first of `places` that has it; None if none has.
-
-        Either slash separates. A name may repeat the last part of the place that it starts from,
-        and may start with `data/`, as Darknet and CVAT write it.
-        Raises DataError if the name, or a link that it meets, leads outside.
-        """
-        if PureWindowsPath(name).drive:
-            raise DataError(f"{name!r} {OUTSIDE}")
-        posix = PureWindowsPath(name).as_posix()
-        tried = [Path(os.path.normpath(path)) for place in places for path in _forms(place, posix)]
-        inside = [path for path in tried if self.holds(path)]
-        found = next((path for path in inside if os.path.exists(path)), None)
-        if found is None and len(inside) < len(tried):
-            raise DataError(f"{name!r} {OUTSIDE}")
-        return found and self.kept_inside(found)
-
-    def kept_inside(self, path: Path) -> Path:
-        """Return the path; raises DataError if it is, or lies behind, a link that leads outside."""
-        if not Path(os.path.realpath(path)).is_relative_to(self._real):
-            raise DataError(f"{path} is a link that leads outside the folder: refused")
-        return path
-
-    def pictures_below(self, place: Path) -> list[Path]:
-        """List the files that end like pictures in a folder and its sub-folders, sorted."""
-        return sorted(
-            path
-            for path in place.rglob("*")
-            if path.suffix.lower() in PICTURE_SUFFIXES and not is_hidden(path, place)
-            if not path.is_dir()
-        )
+def pictures_below(folder: Path) -> list[Path]:
+    """List the files that end like pictures in a folder and its sub-folders, sorted."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PICTURE_SUFFIXES and not is_hidden(path, folder)
+        if not path.is_dir()
+    )
 
 
 def is_hidden(path: Path, below: Path) -> bool:
@@ -170,12 +131,6 @@ _NAME_FORM = "cannot stand in a classes file (empty, # at its start, or a line b
 
 def _fits_in_a_line(name: str) -> bool:
     return name == name.strip() != "" and name[0] != "#" and not _UNWRITABLE.search(name)
-
-
-def _forms(place: Path, name: str) -> list[Path]:
-    first, *rest = PurePosixPath(name).parts or (".",)
-    shorter = [place.joinpath(*rest)] if rest and first in (place.name, "data") else []
-    return [place / name, *shorter]
 
 
 def _plain_name(path: Path, below: Path) -> PurePosixPath:

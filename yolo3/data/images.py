@@ -101,6 +101,26 @@ class Stored(NamedTuple):
     format: str  # Pillow's name: JPEG, PNG, WEBP, …
     orientation: int  # EXIF's, 1 to 8; 1: stored as it is shown
 
+    @property
+    def sides_swap(self) -> bool:
+        """Tell whether the stored width is the height that a viewer shows."""
+        return self.orientation in _SIDES_SWAP
+
+
+def boxes_upright(
+    boxes_xyxy: np.ndarray, orientation: int, stored_wh: tuple[int, int]
+) -> np.ndarray:
+    """Turn boxes (N, 4) in pixels of an image as it is stored into those of the image as shown."""
+    width, height = stored_wh
+    x, y = boxes_xyxy[:, 0::2], boxes_xyxy[:, 1::2]  # (N, 2) each
+    if orientation in (2, 3, 7, 8):
+        x = width - x
+    if orientation in (3, 4, 6, 7):
+        y = height - y
+    across, down = (y, x) if orientation in _SIDES_SWAP else (x, y)
+    corners = (across.min(1), down.min(1), across.max(1), down.max(1))
+    return np.stack(corners, axis=1)
+
 
 class Header(NamedTuple):
     """What an image's file says before it is decoded."""

@@ -1,15 +1,15 @@
 """Checked pictures: what every reader of annotations hands on, and how problems are told.
 
 A reader turns its files into `Entry`s; `check_entries` looks at each picture once and gives
-`Picture`s. What must stop a training is collected and raised together as one `DataError`; what may
-continue is kept in `Findings`.
+`Picture`s. An image that cannot be used is a `LeftOut`: an annotation list raises them together as
+one `DataError`, an import counts them. What may continue is kept in `Findings`.
 """
 
 import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,26 +17,36 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from yolo3.data.images import ImageError, Stored, read_image, read_picture_bytes, stored_as
+from yolo3.data.images import (
+    ImageError,
+    Stored,
+    boxes_upright,
+    read_image,
+    read_picture_bytes,
+    stored_as,
+)
 from yolo3.data.likeness import fingerprint
 
 SHOWN = 20  # problems or findings that are spelled out; the rest are counted
 
 FINDINGS = {  # kind -> what it says of a number of boxes or pictures
     "boxes_clipped": "boxes reach past the edge of their picture (clipped to it)",
+    "boxes_swapped": "boxes have their corners exchanged (read in the right order)",
+    "boxes_turned": "boxes were drawn before EXIF turned the image (turned with it)",
     "boxes_degenerate": "boxes have no width or no height (left out)",
     "boxes_outside": "boxes lie wholly outside their picture (left out)",
     "boxes_difficult": "boxes are marked difficult (left out)",
     "boxes_crowd": "boxes stand for a crowd (left out)",
     "boxes_unmarked": "boxes lose their mark, difficult or crowd, which a list cannot hold (kept)",
+    "boxes_orphaned": "boxes are of images that their file does not list (passed over)",
     "boxes_outlined": "boxes were made from outlines (the box around them)",
     "pictures_duplicate": "pictures repeat the content of another (kept, on one side of a split)",
     "pictures_shared": "validation pictures have the content of a training picture (kept)",
     "pictures_few": "validation sets have fewer than 20 boxes, so that luck chooses the best epoch",
     "pictures_resized": "pictures have another size than their annotation says (boxes kept)",
-    "pictures_unlabelled": "pictures have no annotation file (left out)",
     "pictures_background": "pictures have no annotation file (kept, without boxes)",
     "pictures_repeated": "pictures stand in more than one split (read once)",
+    "pictures_chosen": "images were chosen between the name in a label file and its own name",
     "pictures_alike": "pictures look nearly like another (kept, on one side of a split)",
     "pictures_leaked": "validation pictures look nearly like a training picture (kept)",
     "pictures_relabelled": "pictures repeat another's content with boxes that contradict it (kept)",
@@ -52,9 +62,24 @@ FINDINGS = {  # kind -> what it says of a number of boxes or pictures
     "classes_unvalidated": "classes have boxes in training and none in validation",
     "classes_rare": "classes have fewer than 10 boxes in training",
     "anchors_unfit": "sets of anchors fit the boxes badly",
-    "labels_orphaned": "label files have no picture (left out)",
+    "images_left_out": "images cannot be used (left out)",
+    "shapes_ignored": "shapes have no area, as points and labels of whole images (passed over)",
+    "labels_foreign": "files are no labels of this format (passed over)",
+    "splits_missing": "splits named in data.yaml are not here (passed over)",
     "classes_grouping": "categories only group others (left out)",
 }
+
+LEFT_OUT = {  # kind -> why an image was left out
+    "missing": "image missing",
+    "unreadable": "image unreadable",
+    "label": "label file unreadable",
+    "object": "object without a usable box or name",
+    "ambiguous": "no single image for a label file, or label file for an image",
+    "outside": "link that leads outside the folder",
+    "unlabelled": "no label file",
+    "line": "line of the list unusable",
+}
+UNLABELLED = "unlabelled"  # the one kind that is no defect
 
 
 class Changed(NamedTuple):
@@ -90,6 +115,16 @@ class Entry:
     source: str
     order: int  # position among the problems: the line, or the number of the file
     said_wh: tuple[int, int] | None = None  # the size that the annotation gives
+    relative: bool = False  # boxes are fractions of the image's sides
+
+
+class LeftOut(NamedTuple):
+    """An image or a label file that cannot be used."""
+
+    kind: str  # a key of LEFT_OUT
+    name: str  # of the file, as the person knows it
+    reason: str  # a sentence that begins with where it stands
+    order: int = 0  # as in Entry
 
 
 class DataError(ValueError):
@@ -103,20 +138,15 @@ class DataError(ValueError):
         super().__init__("\n".join(head + shown))
 
 
-@dataclass
-class Problems:
-    """Collect problems from several passes and raise them in the order of the file."""
+def left_out_line(one: LeftOut) -> str:
+    """Write what was left out as a line: kind, name and reason."""
+    return f"{one.kind}\t{one.name}\t{one.reason}"
 
-    found: list[tuple[int, str]] = field(default_factory=list)
 
-    def add(self, order: int, text: str) -> None:
-        """Keep one problem; `order` is its line or file number."""
-        self.found.append((order, text))
-
-    def raise_if_any(self) -> None:
-        """Raise DataError with all problems, if there are any."""
-        if self.found:
-            raise DataError(*(text for _, text in sorted(self.found, key=lambda item: item[0])))
+def raise_if_any(left_out: Sequence[LeftOut]) -> None:
+    """Raise DataError with all that is wrong, in the order of the file."""
+    if left_out:
+        raise DataError(*(one.reason for one in sorted(left_out, key=lambda one: one.order)))
 
 
 @dataclass(frozen=True)
@@ -142,24 +172,28 @@ class Findings:
         return sums + messages + ([f"  … and {more} more"] if more > 0 else [])
 
 
-def check_entries(entries: Sequence[Entry], problems: Problems) -> tuple[list[Picture], Findings]:
+def check_entries(
+    entries: Sequence[Entry], unrotated: bool = False
+) -> tuple[list[Picture], list[LeftOut], Findings]:
     """Decode each picture once, and fit the boxes into it.
 
-    No pixels are kept. Raises DataError with `problems` and those found here: a picture listed
-    twice, missing, or unreadable (a file that is cut short is found here, not in the training).
+    unrotated: boxes were drawn on images as they are stored, before EXIF turned them; so they are
+    where the size that the annotation gives says it.
+    No pixels are kept. A picture that is listed twice, missing or unreadable is left out (a file
+    that is cut short is found here, not in the training).
     """
-    _find_repeated_paths(entries, problems)
+    left_out = _repeated(entries)
     pictures: list[Picture] = []
     found: list[tuple[str, str]] = []
+    twice = {one.order for one in left_out}
     for entry, looked in zip(entries, _look_at_all(entries), strict=True):
         if isinstance(looked, ImageError):
-            problems.add(entry.order, f"{entry.source}: picture {entry.path} {looked}")
-            continue
-        found += _size_finding(entry, looked.size_wh)
-        pictures.append(_fit(entry, looked))
-        found += [(changed.kind, changed.message) for changed in pictures[-1].changed]
-    problems.raise_if_any()
-    return pictures, Findings(tuple(found + _duplicates(pictures)))
+            reason = f"{entry.source}: picture {entry.path} {looked}"
+            left_out.append(LeftOut("unreadable", str(entry.path), reason, entry.order))
+        elif entry.order not in twice:
+            pictures.append(_fit(entry, looked, unrotated, found))
+            found += [(changed.kind, changed.message) for changed in pictures[-1].changed]
+    return pictures, left_out, Findings(tuple(found + _duplicates(pictures)))
 
 
 def read_again(picture: Picture, at_least: int = 0) -> Image.Image:
@@ -176,13 +210,19 @@ def read_again(picture: Picture, at_least: int = 0) -> Image.Image:
         ) from error
 
 
-def _find_repeated_paths(entries: Sequence[Entry], problems: Problems) -> None:
-    first: dict[Path, Entry] = {}
+def _repeated(entries: Sequence[Entry]) -> list[LeftOut]:
+    """Find images that are listed twice: which boxes are all of theirs, nobody knows."""
+    listed: dict[Path, list[Entry]] = {}
     for entry in entries:
-        earlier = first.setdefault(entry.path.resolve(), entry)
-        if earlier is not entry:
-            text = f"{entry.source}: picture {entry.path} is already listed at {earlier.source}"
-            problems.add(entry.order, f"{text}, put all its boxes in one place")
+        listed.setdefault(entry.path.resolve(), []).append(entry)
+    left_out = []
+    for first, *others in listed.values():
+        for entry in (first, *others) if others else ():
+            where = f"again at {others[0].source}" if entry is first else f"at {first.source}"
+            text = f"{entry.source}: picture {entry.path} is listed {where} too"
+            reason = f"{text}, put all its boxes in one place"
+            left_out.append(LeftOut("ambiguous", str(entry.path), reason, entry.order))
+    return left_out
 
 
 class _Look(NamedTuple):
@@ -218,16 +258,29 @@ def _size_finding(entry: Entry, size_wh: tuple[int, int]) -> list[tuple[str, str
     if entry.said_wh in (None, size_wh):
         return []
     said, real = (f"{width}x{height}" for width, height in (entry.said_wh, size_wh))
-    turned = ", was it labelled before it was turned?" if entry.said_wh == size_wh[::-1] else ""
-    return [("pictures_resized", f"{entry.source}: says {said}, the picture is {real}{turned}")]
+    return [("pictures_resized", f"{entry.source}: says {said}, the picture is {real}")]
 
 
-def _fit(entry: Entry, look: _Look) -> Picture:
-    """Clip boxes to the picture, and leave out those with nothing in it."""
+def _fit(entry: Entry, look: _Look, unrotated: bool, found: list[tuple[str, str]]) -> Picture:
+    """Bring boxes into the picture as a viewer shows it: turn, order, clip; leave out the empty."""
     given = np.asarray(entry.boxes_xyxy, np.float64).reshape(-1, 4)
-    clipped = np.clip(given, 0.0, look.size_wh * 2)
+    stored_wh = look.size_wh[::-1] if look.stored.sides_swap else look.size_wh
+    shown_otherwise = look.stored.sides_swap and _says_unrotated(entry, given, stored_wh)
+    turn = shown_otherwise or (unrotated and look.stored.orientation != 1)
+    if entry.relative:
+        given = (given * ((stored_wh if turn else look.size_wh) * 2)).astype(np.float32)
+    if turn:
+        given = boxes_upright(given, look.stored.orientation, stored_wh)
+        text = f"{entry.source}: turned by the EXIF orientation {look.stored.orientation}"
+        found += [("boxes_turned", f"{text}, box {number + 1}") for number in range(len(given))]
+    else:
+        found += _size_finding(entry, look.size_wh)
+    ordered = np.concatenate(
+        [np.minimum(given[:, :2], given[:, 2:]), np.maximum(given[:, :2], given[:, 2:])], axis=1
+    )
+    clipped = np.clip(ordered, 0.0, look.size_wh * 2)
     boxes = clipped.astype(np.float32)
-    kinds = [_kind_of(*numbers) for numbers in zip(given, clipped, boxes, strict=True)]
+    kinds = [_kind_of(*numbers) for numbers in zip(given, ordered, clipped, boxes, strict=True)]
     size = f"{look.size_wh[0]}x{look.size_wh[1]}"
     changed = []
     for number, (kind, box) in enumerate(zip(kinds, given, strict=True), start=1):
@@ -235,7 +288,7 @@ def _fit(entry: Entry, look: _Look) -> Picture:
             corners = ",".join(f"{value:g}" for value in box)
             text = f"{entry.source}: box {number}, {corners} in {size}, {_SAY[kind]}"
             changed.append(Changed(kind, tuple(box.tolist()), text))
-    kept = np.array([kind in ("", "boxes_clipped") for kind in kinds], bool)
+    kept = np.array([kind in ("", *KEPT) for kind in kinds], bool)
     class_ids = np.asarray(entry.class_ids, np.int64)
     return Picture(
         entry.path,
@@ -250,20 +303,31 @@ def _fit(entry: Entry, look: _Look) -> Picture:
     )
 
 
+def _says_unrotated(entry: Entry, given: np.ndarray, stored_wh: tuple[int, int]) -> bool:
+    """Tell whether the annotation's size is that of the image only before EXIF turns it by 90°."""
+    if entry.said_wh != stored_wh or stored_wh[0] == stored_wh[1]:
+        return False
+    return entry.relative or bool((given <= np.array(stored_wh * 2) + 1).all())
+
+
+KEPT = ("boxes_clipped", "boxes_swapped")  # kinds of changed boxes that are still used
 _SAY = {
     "boxes_clipped": "clipped to the picture",
+    "boxes_swapped": "read with its corners in the right order",
     "boxes_degenerate": "left out: no width or no height",
     "boxes_outside": "left out: wholly outside",
 }
 
 
-def _kind_of(given: np.ndarray, clipped: np.ndarray, box: np.ndarray) -> str:
-    if (given[2:] <= given[:2]).any():
+def _kind_of(given: np.ndarray, ordered: np.ndarray, clipped: np.ndarray, box: np.ndarray) -> str:
+    if (ordered[2:] <= ordered[:2]).any():
         return "boxes_degenerate"
     if (clipped[2:] <= clipped[:2]).any():
         return "boxes_outside"
     if (box[2:] <= box[:2]).any():  # narrower than float32 can tell
         return "boxes_degenerate"
+    if (given != ordered).any():
+        return "boxes_swapped"
     return "boxes_clipped" if (given != clipped).any() else ""
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from yolo3.data.folders import DataFolder
+from yolo3.data.folders import pictures_below
 from yolo3.data.images import read_image
-from yolo3.data.pictures import Entry, Picture, Problems, check_entries
+from yolo3.data.pictures import Entry, Picture, check_entries, raise_if_any
 from yolo3.deploy.exports import ExportError, size_of
 from yolo3.deploy.runtimes import open_export
 from yolo3.detector.detector import Detector
@@ -64,14 +64,15 @@ def read_pictures(folder: Path) -> list[Picture]:
 
     Raises DataError for a picture that cannot be read.
     """
-    paths = DataFolder(folder).pictures_below(folder)
+    paths = pictures_below(folder)
     if not paths:
         raise ExportError(f"{folder}: holds no pictures to check the export on")
     chosen = np.unique(np.linspace(0, len(paths) - 1, MOST_PICTURES).round().astype(int))
     entries = [
         Entry(paths[index], [], [], str(folder), order) for order, index in enumerate(chosen)
     ]
-    pictures, _ = check_entries(entries, Problems())
+    pictures, unreadable, _ = check_entries(entries)
+    raise_if_any(unreadable)
     return pictures
 
 

@@ -28,7 +28,8 @@ CODE_PARTS = (
     *("yolo3", "model_data", "voc"),
 )
 DATA = "{data}"  # in a parameter's value: the folder that is mounted
-_PATHS = ("annotation_path", "val_annotation_path", "classes_path", "anchors_path", "weights_path")
+_LISTS = ("annotation_path", "val_annotation_path", "test_annotation_path")
+_PATHS = (*_LISTS, "classes_path", "anchors_path", "weights_path")
 _NO_FILE = re.compile(rf"none|{'|'.join(OFFICIAL)}|.*:/.*")  # what weights_path may be as well
 _OPTION = re.compile(r"--[a-z-]+ \{([a-z_]+)\}")
 
@@ -118,7 +119,7 @@ def _check_files(values: Mapping[str, str], data: str) -> None:
     for name, value in values.items():
         if DATA in value and not data:
             raise DeployError(f"{name} is {value}, and no data was given")
-        if name == "weights_path" and _NO_FILE.fullmatch(value):
+        if value == "auto" or (name == "weights_path" and _NO_FILE.fullmatch(value)):
             continue
         if name in _PATHS and value and not value.startswith(f"{DATA}/"):
             travels = any(Path(value).is_relative_to(part) for part in CODE_PARTS)

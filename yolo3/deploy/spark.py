@@ -21,7 +21,7 @@ from mlflow.models import Model
 from pyarrow import fs
 
 from yolo3.data.annotations import PICTURE_SUFFIXES
-from yolo3.data.folders import DataFolder, is_hidden
+from yolo3.data.folders import is_hidden, pictures_below
 from yolo3.detector.load import model_folder
 from yolo3.detector.pyfunc import MAX_PICTURE_BYTES
 from yolo3.network.postprocess import Thresholds
@@ -264,7 +264,7 @@ def _paths_in(folder: str) -> list[str]:
 def _files_below(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise NotADirectoryError("it is no folder here")
-    return [str(path) for path in DataFolder(folder).pictures_below(folder)]
+    return [str(path) for path in pictures_below(folder)]
 
 
 def _files_at(address: str) -> list[str]:

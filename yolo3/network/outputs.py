@@ -33,7 +33,7 @@ def match_outputs(weights: Weights, network: keras.Model, spec: NetworkSpec) -> 
     know their anchors or names are taken to be for those of the spec.
     """
     outputs = output_layers(network)
-    if not all(_fits(layer, weights.arrays) for layer in outputs):
+    if not outputs_fit(weights, network):
         return MatchedOutputs(weights.arrays, spec.mask)
     mask = _mask(weights, spec)
     if mask is None:
@@ -42,6 +42,11 @@ def match_outputs(weights: Weights, network: keras.Model, spec: NetworkSpec) -> 
         return MatchedOutputs(others, spec.mask, (_other_anchors(weights, spec.class_names),))
     arrays, notes = _match_classes(weights, [layer.name for layer in outputs], spec.class_names)
     return MatchedOutputs(arrays, mask, notes)
+
+
+def outputs_fit(weights: Weights, network: keras.Model) -> bool:
+    """Tell whether the outputs of weights have the shapes of a network's."""
+    return all(_fits(layer, weights.arrays) for layer in output_layers(network))
 
 
 def _fits(layer, arrays):

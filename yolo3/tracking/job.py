@@ -32,6 +32,7 @@ from yolo3.network.spec import NetworkSpec
 from yolo3.network.weights import weights_digest
 from yolo3.tracking import provenance
 from yolo3.tracking import run as record
+from yolo3.tracking.data import list_of
 from yolo3.tracking.dataset import LabelledPictures
 from yolo3.tracking.journal import Journal
 from yolo3.tracking.models import describe_model, log_once, register_once
@@ -159,19 +160,28 @@ class Job:
             for name, value in check().items()
             if name.endswith("loss")
         }
-        evaluation, parity, model_id = self._log_stage(stage, model_name)
+        evaluation, tested, parity, model_id = self._log_stage(stage, model_name)
         measured = evaluation.metrics() | (parity.metrics() if parity else {})
         numbers = {f"{prefix}{name}": value for name, value in measured.items()}
         self.metrics |= losses | numbers
-        self.journal.write(losses | numbers, step, self._about(model_id))
+        self.journal.write(losses | numbers, step, self._about(model_id, "validation"))
+        if tested:
+            held_out = {f"test_{name}": value for name, value in tested.metrics().items()}
+            self.metrics |= held_out
+            self.journal.write(held_out, step, self._about(model_id, "test"))
         self._patiently(self.journal.send)
         print(_summary(stage.name, evaluation, parity), flush=True)
+        if tested:
+            print(_summary("test", tested, None, "held-out"), flush=True)
 
-    def _log_stage(self, stage, model_name) -> tuple[Evaluation, Parity | None, str | None]:
+    def _log_stage(
+        self, stage, model_name
+    ) -> tuple[Evaluation, Evaluation | None, Parity | None, str | None]:
         """Evaluate the detector that the learner is now; log the report and the model.
 
-        Returns the evaluation, how near the engine is to Keras (None for Keras itself), and the id
-        of the logged model (None where the server knows none).
+        Returns the evaluation, that of the final model on held-out test images (None without
+        such), how near the engine is to Keras (None for Keras itself), and the id of the logged
+        model (None where the server knows none).
         """
         network = as_float32(self.learner.network)  # what is logged is what is measured
         choice = choose_engine(self.settings.engine)
@@ -180,20 +190,24 @@ class Job:
             detector = Detector(build_engine(choice, network, self.spec, built), self.spec)
             evaluation = evaluate_detector(detector, self.data.val)
             parity = self._parity(network, detector) if choice.name != KERAS else None
+            held_out = self.data.test if model_name == FINAL_MODEL else ()
+            tested = evaluate_detector(detector, held_out) if held_out else None
 
             def log():
                 provenance.log_weights(stage.name, network)
                 record.log_report(evaluation, f"evaluation/{stage.name}")
+                if tested:
+                    record.log_report(tested, "evaluation/test")
                 return self._log_model(network, choice, built, evaluation, model_name)
 
-            return evaluation, parity, self._patiently(log)
+            return evaluation, tested, parity, self._patiently(log)
 
-    def _about(self, model_id) -> dict[str, str]:
-        """Name what final metrics were measured on: the logged model and the validation data."""
+    def _about(self, model_id, context) -> dict[str, str]:
+        """Name what final metrics were measured on: the logged model and the data."""
         if model_id is None:
             return {}
-        path = find_file(self.settings.val_annotation_path or self.settings.annotation_path)
-        data = LabelledPictures(self.data.val, self.data.class_names, path)
+        path = find_file(list_of(context, self.settings))
+        data = LabelledPictures(self.data.by_context[context], self.data.class_names, path)
         return {"model_id": model_id, "dataset_name": data.name, "dataset_digest": data.digest}
 
     def _parity(self, network, detector) -> Parity:
@@ -303,11 +317,13 @@ def _usable(threshold: float) -> float:
     return float(min(max(threshold, 0.05), 0.95))
 
 
-def _summary(stage: str, evaluation: Evaluation, parity: Parity | None) -> str:
+def _summary(
+    stage: str, evaluation: Evaluation, parity: Parity | None, kind: str = "validation"
+) -> str:
     numbers = evaluation.metrics()
     summary = (
         f"{stage}: AP50 {numbers['AP50']:.3f}, AP {numbers['AP']:.3f} "
-        f"on {len(evaluation.pictures)} validation pictures"
+        f"on {len(evaluation.pictures)} {kind} pictures"
     )
     if parity is None:
         return summary

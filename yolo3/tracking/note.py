@@ -26,12 +26,16 @@ def training_note(
     )
     told = ", ".join(f"{name} {value:.3f}" for value, name in classes[:CLASSES]) or "none has a box"
     more = f" and {len(classes) - CLASSES} better ones" if len(classes) > CLASSES else ""
+    held_out = ""
+    if "test_AP50" in metrics and not prefix:
+        numbers = f"AP50 {metrics['test_AP50']:.3f}, AP {metrics['test_AP']:.3f}"
+        held_out = f"\nOn the held-out test images, `{final}` has {numbers}."
     return f"""\
 | model | AP50 | AP |
 | --- | --- | --- |
 {rows}
 
-Measured on the {pictures} validation pictures, by which the best epochs were chosen.
+Measured on the {pictures} validation pictures, by which the best epochs were chosen.{held_out}
 AP50 of `{final}` by class, lowest first: {told}{more}.
 
     python -m yolo3 detect --model runs:/{run_id}/{final} --input PICTURE --output found

@@ -9,14 +9,15 @@ import mlflow
 import mlflow.artifacts
 from mlflow.exceptions import MlflowException
 
-from yolo3.data.annotations import Picture, read_annotations, read_classes
-from yolo3.data.pictures import pictures_digest
+from yolo3.data.annotations import read_classes
+from yolo3.data.pictures import Picture, pictures_digest
 from yolo3.detector.detector import Detector
 from yolo3.detector.load import load_detector
 from yolo3.evaluation.comparison import LEAST_PICTURES, Measured, Rule, compare
 from yolo3.evaluation.latency import latency
 from yolo3.evaluation.machine import describe
 from yolo3.tracking import run as record
+from yolo3.tracking.data import read_images
 from yolo3.tracking.dataset import log_pictures
 from yolo3.tracking.promotion import Contender, Promotion
 from yolo3.tracking.promotion_page import write_promotion_page
@@ -45,7 +46,8 @@ def promote(
     detectors = [load_detector(version.uri) for version in versions]
     class_names = _same_classes(versions, detectors, classes_path)
     source = record.find_file(annotation_path)
-    pictures, findings = read_annotations(source, class_names, record.PROJECT_DIR)
+    read = read_images(source, class_names)
+    pictures, findings = read.pictures, read.findings
     print("\n".join(findings.lines()), end="\n" if findings.found else "")
     _check_enough(pictures, rule, annotation_path)
     with record.open_run() as run:

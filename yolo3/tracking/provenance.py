@@ -27,16 +27,17 @@ DIGEST = "weights_sha256."  # a tag, before the name of a stage
 COPIED = ("classes_path", "anchors_path")  # small, and without them nothing can be repeated
 
 
-def log(settings) -> None:
+def log(settings, given=None, own: Path | None = None) -> None:
     """Record machine, versions, threads, code and input files in the active run.
 
-    settings: a dataclass whose fields that end in `_path` name the input files.
+    settings: a dataclass whose fields that end in `_path` name the input files. given: the
+    settings as the user gave them. own: the run's folder, of whose files the run keeps copies.
     """
     mlflow.log_dict(environment(LOCK), ENVIRONMENT)
     with tempfile.TemporaryDirectory() as temporary:
         _log_source(Path(temporary))
     with tempfile.TemporaryDirectory() as temporary:
-        _log_inputs(asdict(settings), Path(temporary))
+        _log_inputs(asdict(settings), asdict(given or settings), own, Path(temporary))
 
 
 def _log_source(folder):
@@ -48,18 +49,19 @@ def _log_source(folder):
         mlflow.set_tags({MLFLOW_GIT_COMMIT: source.commit, DIRTY: str(source.dirty).lower()})
 
 
-def _log_inputs(values, folder):
+def _log_inputs(values, given, own, folder):
     told = {}
-    for name, given in values.items():
-        if not name.endswith("_path") or not given or not find_file(given).is_file():
+    for name, value in values.items():
+        path = find_file(value) if name.endswith("_path") and value else None
+        if not path or not path.is_file():
             continue
-        data = find_file(given).read_bytes()
+        data = path.read_bytes()
         told[name] = {
-            "given": given,
-            "path": str(find_file(given).resolve()),
+            "given": given[name],
+            "path": str(path.resolve()),
             "sha256": hashlib.sha256(data).hexdigest(),
         }
-        if name in COPIED:
+        if name in COPIED or (own and path.resolve().is_relative_to(own.resolve())):
             (folder / f"{name.removesuffix('_path')}.txt").write_bytes(data)
     mlflow.log_dict(told, f"{INPUTS}/inputs.json")
     if any(folder.iterdir()):

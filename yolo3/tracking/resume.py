@@ -4,6 +4,9 @@ run id -> parameters.json, data digests -> the newest whole checkpoint, of log_d
 """
 
 import json
+import os
+import shlex
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +24,7 @@ from mlflow.tracking import MlflowClient
 
 from yolo3.data.project import find_file
 from yolo3.network.spec import NetworkSpec
+from yolo3.tracking.data import list_of
 from yolo3.tracking.secrets import redact
 from yolo3.training.checkpoint import (
     FILE,
@@ -35,6 +39,7 @@ SLOTS = ("checkpoint/even.npz", "checkpoint/odd.npz")
 INTERRUPTED = "interrupted"
 RESUMES = "resumes"
 PARAMETERS = "parameters.json"
+INPUTS = "inputs"  # a folder of artifacts
 NETWORK = "network.json"
 _CHANGED = "put back what was changed, or start a new run"
 
@@ -88,15 +93,14 @@ class Past:
 
     def check_data(self, digests: dict[str, str]) -> None:
         """Compare the pictures of today, by context, with those that the run recorded."""
-        lists = {"training": self.settings.annotation_path}
-        lists["validation"] = self.settings.val_annotation_path or lists["training"]
         for given in self.run.inputs.dataset_inputs:
             context = next(t.value for t in given.tags if t.key == "mlflow.data.context")
             recorded = json.loads(given.dataset.profile)["sha256"]
             if digests.get(context) != recorded:
+                path = find_file(list_of(context, self.settings))
                 raise ResumeError(
-                    f"{find_file(lists[context])}: its {context} images or their boxes are not "
-                    f"those that run {self.run_id} began with; {_CHANGED}"
+                    f"{path}: its {context} images or their boxes are not those that run "
+                    f"{self.run_id} began with; {_CHANGED}"
                 )
 
 
@@ -118,11 +122,13 @@ def look_back(run_id: str, kind: type[Settings], changed: dict) -> Past:
         raise ResumeError(f"run {run_id} is finished; there is nothing left to go on with")
     settings = _recorded(client, run_id, kind)
     for name, value in changed.items():
-        if value != getattr(settings, name):
+        given = shlex.split(run.data.params.get(name, ""))  # `mlflow run` records it quoted
+        if value != getattr(settings, name) and [str(value)] != given:
             raise ResumeError(
                 f"{name} is {value}, but run {run_id} has {getattr(settings, name)} and goes on "
                 "with it; give no other parameters with resume"
             )
+    _restore_inputs(client, run_id, settings)
     return Past(run, settings, _newest(client, run_id, Path(settings.log_dir) / run_id / FILE))
 
 
@@ -149,6 +155,18 @@ def _recorded(client, run_id, kind):
             "go on with it at the commit in its tag mlflow.source.git.commit"
         )
     return kind(**values)
+
+
+def _restore_inputs(client, run_id, settings):
+    """Bring back what a run derived from labels, where its folder is on another machine."""
+    for name, value in vars(settings).items():
+        own = name.endswith("_path") and run_id in Path(value).parts
+        if own and not os.path.exists(value):
+            with tempfile.TemporaryDirectory() as temporary:
+                copy = f"{INPUTS}/{name.removesuffix('_path')}.txt"
+                file = client.download_artifacts(run_id, copy, temporary)
+                Path(value).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, value)
 
 
 def _newest(client, run_id, local):

@@ -144,17 +144,23 @@ def _hide_secrets(run: mlflow.ActiveRun) -> None:
 def log_params(values: dict) -> None:
     """Log parameters, but those that the run has already.
 
-    `mlflow run` has by then logged what its user gave, as text quoted for a shell, and a parameter
-    cannot be logged twice: those are left as they are.
+    `mlflow run` has by then logged its own, as text quoted for a shell, and a parameter cannot be
+    logged twice: those are left as they are, and what `auto` came to is logged as `NAME.chosen`.
     """
     run_id = mlflow.active_run().info.run_id
     taken = MlflowClient().get_run(run_id).data.params
-    mlflow.log_params({k: redacted(v) for k, v in values.items() if k not in taken})
+    left = [name for name, value in taken.items() if value == "auto" != values.get(name, value)]
+    chosen = {f"{name}.chosen": values[name] for name in left}
+    new = {k: v for k, v in (values | chosen).items() if k not in taken}
+    mlflow.log_params({k: redacted(v) for k, v in new.items()})
 
 
-def log_settings(settings) -> None:
-    """Log a settings dataclass: as parameters, and with its types in `parameters.json`."""
-    log_params(asdict(settings))
+def log_settings(settings, given: dict | None = None) -> None:
+    """Log a settings dataclass: as parameters, and with its types in `parameters.json`.
+
+    given: parameters as the user gave them, where the settings have what became of them.
+    """
+    log_params(asdict(settings) | (given or {}))
     mlflow.log_dict(redacted(asdict(settings)), "parameters.json")
 
 

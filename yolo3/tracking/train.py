@@ -5,35 +5,37 @@ weights -> network; run id -> where a killed run stood
 all of these -> `tracking.job`, which trains the two stages
 """
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlflow
 
+from yolo3.checks.anchors import network_sizes_wh
 from yolo3.checks.checkup import Checkup, check_up
-from yolo3.data.annotations import Picture, read_classes, read_lists
-from yolo3.data.pictures import Findings, pictures_digest
-from yolo3.data.splits import check_apart, split_pictures
+from yolo3.data.pictures import left_out_line
 from yolo3.network.model import build_network
 from yolo3.network.spec import make_spec, parse_input_size, read_anchors
 from yolo3.tracking import provenance
 from yolo3.tracking import run as record
 from yolo3.tracking.check import log_check
+from yolo3.tracking.data import AUTO, CONTEXTS, Data, keep_inputs, list_of, read_data
 from yolo3.tracking.dataset import boxes_per_class, log_pictures, picture_line
 from yolo3.tracking.job import FINAL_MODEL, Job
 from yolo3.tracking.journal import Journal
 from yolo3.tracking.registry import check_name
 from yolo3.tracking.resume import NETWORK, Past, alone_in, look_back, remove_checkpoints
 from yolo3.tracking.secrets import refuse_secrets
-from yolo3.tracking.weights import Start, start_from
+from yolo3.tracking.weights import Start, choose_weights, is_sample, start_from
 from yolo3.training import determinism
 from yolo3.training.checkpoint import FILE
 from yolo3.training.interrupt import stop_on_signals
 from yolo3.training.memory import foresee_memory
 from yolo3.training.precision import choose_precision
 from yolo3.training.stages import frozen_layers
+
+TINY_ANCHORS, FULL_ANCHORS = "model_data/yolo_tiny_anchors.txt", "model_data/yolo_anchors.txt"
+FULL_WEIGHTS = "yolov3"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Settings:
     input_size: str
     val_split: float
     val_annotation_path: str
+    test_annotation_path: str
     seed: int
     freeze: str
     precision: str
@@ -59,37 +62,6 @@ class Settings:
     registered_model_name: str
     threads: int
     cache_gb: float
-
-
-@dataclass(frozen=True)
-class Data:
-    """Hold the pictures of a training, by what they are for."""
-
-    train: Sequence[Picture]
-    val: Sequence[Picture]
-    class_names: tuple[str, ...]
-    findings: Findings
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """Digest content and boxes of the pictures, by the context that a run records them in."""
-        return {
-            "training": pictures_digest(self.train),
-            "validation": pictures_digest(self.val),
-        }
-
-
-def read_data(settings: Settings, class_names: tuple[str, ...]) -> Data:
-    """Read, check and divide the pictures; DataError tells all that is wrong at once."""
-    given = [settings.annotation_path, *filter(None, [settings.val_annotation_path])]
-    lists = read_lists(list(map(record.find_file, given)), class_names, record.PROJECT_DIR)
-    (pictures, findings), *others = lists
-    if others:
-        [(val, val_findings)] = others
-        shared = check_apart(pictures, val)
-        return Data(pictures, val, class_names, findings + val_findings + shared)
-    train, val = split_pictures(pictures, settings.val_split, settings.seed)
-    return Data(train, val, class_names, findings)
 
 
 @dataclass(frozen=True)
@@ -123,22 +95,29 @@ def resume_training(run_id: str, changed: dict) -> Outcome:
 
 
 def _train(settings, past: Past | None):
-    anchors_wh = read_anchors(record.find_file(settings.anchors_path))
     input_wh = parse_input_size(settings.input_size)
-    planned = make_spec(read_classes(record.find_file(settings.classes_path)), anchors_wh, input_wh)
+    given = read_data(settings)
+    print("\n".join(_data_lines(given)), flush=True)
+    settings = with_chosen_weights(settings, given)
+    anchors_path = settings.anchors_path
+    if anchors_path == AUTO:
+        anchors_path = FULL_ANCHORS if settings.weights_path == FULL_WEIGHTS else TINY_ANCHORS
+    anchors_wh = read_anchors(record.find_file(anchors_path))
+    planned = make_spec(given.class_names, anchors_wh, input_wh)
     if past:
         past.check_spec(planned)
-    given = read_data(settings, planned.class_names)
-    checkup = check_up(given.train, given.val, planned)
-    data = replace(given, findings=given.findings + checkup.new_findings)
-    _print_data(data, checkup)
-    if past:
-        past.check_data(data.digests)
+        past.check_data(given.digests)
     threads = provenance.recorded_threads(past.run_id) if past else 0  # on whatever machine it was
     determinism.settle(settings.seed, threads or settings.threads)
     network = build_network(planned, settings.precision)
     standing = past.standing if past else None
-    start = None if standing else start_from(network, planned, settings.weights_path)
+    sizes_wh = None
+    if settings.anchors_path == AUTO and not is_sample(given.given):
+        sizes_wh = network_sizes_wh(given.train, input_wh)
+    start = None if standing else start_from(network, planned, settings.weights_path, sizes_wh)
+    checkup = check_up(given.train, given.val, start.spec if start else planned)
+    data = replace(given, findings=given.findings + checkup.new_findings)
+    print("\n".join([*checkup.new_findings.lines(), checkup.anchor_line()]), flush=True)
     if settings.fine_tune_epochs:  # the first stage takes less, and might end an hour later
         foresee_memory("finetune", network, planned, (), data.train, settings.batch_size)
     record.check_writable(Path(settings.log_dir), "log_dir")
@@ -150,53 +129,70 @@ def _train(settings, past: Past | None):
         folder = Path(settings.log_dir) / run.info.run_id
         if not past:
             held.enter_context(alone_in(folder))
-        job = Job(settings, data, network, folder, run.info.run_id, asked_to_stop)
+        kept = settings
+        if start:
+            chosen = "" if start.own_anchors else str(anchors_path)
+            kept, data = keep_inputs(settings, data, start.spec, chosen, folder)
+        job = Job(kept, data, network, folder, run.info.run_id, asked_to_stop)
         if standing:
             job.go_on(standing)
         else:
-            job.begin(start.spec, frozen_layers(network, settings.freeze, start.filled))
-            _record_start(settings, start, data, checkup, folder, job.journal)
+            job.begin(start.spec, frozen_layers(network, kept.freeze, start.filled))
+            _record_start(kept, settings, start, data, checkup, folder, job.journal)
         metrics = job.run()
         remove_checkpoints(folder / FILE)
     print(_closing(run.info.run_id), record.how_to_view(run), sep="\n")
     return Outcome(run.info.run_id, metrics)
 
 
+def with_chosen_weights(settings, data: Data):
+    """Choose the weights to start from, where that is left to the project."""
+    if settings.weights_path != AUTO:
+        return settings
+    own = settings.anchors_path
+    count = len(read_anchors(record.find_file(TINY_ANCHORS if own == AUTO else own)))
+    return replace(settings, weights_path=choose_weights(data.given, count))
+
+
 def _record_start(
-    settings: Settings, start: Start, data: Data, checkup: Checkup, folder: Path, journal: Journal
+    settings: Settings,
+    given: Settings,
+    start: Start,
+    data: Data,
+    checkup: Checkup,
+    folder: Path,
+    journal: Journal,
 ) -> None:
     """Record all that is known before the first step; the spec also beside the checkpoints.
 
+    given: the settings before what was imported and chosen was written into the run's folder.
     May be repeated: a run that was killed while this was done does it again when it is resumed.
     """
-    record.log_settings(settings)
+    record.log_settings(settings, {name: getattr(given, name) for name in CONTEXTS})
     record.log_lock()
-    provenance.log(settings)
+    provenance.log(settings, given, folder)
     start.log()
-    fit = log_check(checkup, settings.annotation_path)
+    fit = log_check(checkup, given.annotation_path, given.seed)
     mlflow.log_text(start.spec.to_json(), NETWORK)
     (folder / NETWORK).write_text(start.spec.to_json(), "utf-8")
-    source = record.find_file(settings.annotation_path)
-    log_pictures(data.train, data.class_names, source, "training")
-    val_source = record.find_file(settings.val_annotation_path or settings.annotation_path)
-    log_pictures(data.val, data.class_names, val_source, "validation")
-    journal.log({f"data_{kind}": n for kind, n in data.findings.counts.items()} | fit)
+    for context, pictures in data.by_context.items():
+        source = record.find_file(list_of(context, settings))
+        log_pictures(pictures, data.class_names, source, context)
+        record.log_text_lines(map(picture_line, pictures), f"pictures/{context}.txt")
+    counts = {f"data_{kind}": n for kind, n in data.findings.counts.items()}
+    journal.log(counts | {"data_images_left_out": len(data.left_out)} | fit)
     record.log_text_lines(_data_lines(data), "data.txt")
-    for name, pictures in (("training", data.train), ("validation", data.val)):
-        record.log_text_lines(map(picture_line, pictures), f"pictures/{name}.txt")
+    if data.left_out:
+        record.log_text_lines(map(left_out_line, data.left_out), "left_out.txt")
 
 
 def _data_lines(data: Data) -> list[str]:
     lines = []
-    for name, pictures in (("training", data.train), ("validation", data.val)):
+    for context, pictures in data.by_context.items():
         counts = boxes_per_class(pictures, data.class_names)
         shown = ", ".join(f"{count} {label}" for label, count in counts.items())
-        lines.append(f"{name}: {len(pictures)} pictures, boxes: {shown}")
+        lines.append(f"{context}: {len(pictures)} pictures, boxes: {shown}")
     return lines + data.findings.lines()
-
-
-def _print_data(data: Data, checkup: Checkup) -> None:
-    print("\n".join([*_data_lines(data), checkup.anchor_line()]), flush=True)
 
 
 def _closing(run_id: str) -> str:

@@ -3,20 +3,23 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
 import mlflow
+import numpy as np
 
+from yolo3.checks.anchors import better_anchors
 from yolo3.data.annotations import read_classes
+from yolo3.data.pictures import Picture
 from yolo3.data.project import PROJECT_DIR
 from yolo3.detector.engines import NETWORK_FILE
 from yolo3.detector.load import DATA_FOLDER, ModelError, model_folder
 from yolo3.network.formats import read_file
-from yolo3.network.outputs import match_outputs
+from yolo3.network.outputs import match_outputs, outputs_fit
 from yolo3.network.spec import NetworkSpec
 from yolo3.network.weights import (
     NO_WEIGHTS,
@@ -26,13 +29,17 @@ from yolo3.network.weights import (
     outputs_filled,
     random_start,
 )
-from yolo3.tracking.download import OFFICIAL, cache_folder, fetch
+from yolo3.tracking.download import OFFICIAL, DownloadError, cache_folder, fetch, fetch_in_time
 from yolo3.tracking.run import find_file
 from yolo3.tracking.secrets import redact
 
 URI = re.compile(r"[a-z][a-z0-9+.-]+:/|m-[0-9a-f]{32}$")
 """What a logged model is called: runs:/…, models:/…, the address of its folder, or m-…"""
 
+BASE = "model_data/yolo_tiny_base.keras"
+SAMPLE_SHA256 = "79979e761b154db4673b4a202b00b169bc3ca5dbe56430c735deeecea0f78709"
+"""Of the digests of the images of voc/, in order."""
+FULL_ANCHORS = 9
 COCO_NAMES = "model_data/coco_classes.txt"
 TAG_LENGTH = 250  # characters; Azure ML takes 256
 
@@ -44,6 +51,7 @@ class Start:
     spec: the training's own, with the mask of the weights where they filled the outputs.
     kind, sha256: of the file, empty for random weights. notes: what its outputs were trained for,
     where that is not what this training has.
+    own_anchors: the spec's anchors are no longer those that it was given with.
     """
 
     weights_path: str
@@ -52,6 +60,7 @@ class Start:
     kind: str = ""
     sha256: str = ""
     notes: tuple[str, ...] = ()
+    own_anchors: bool = False
 
     @property
     def filled(self) -> tuple[str, ...]:
@@ -96,21 +105,31 @@ class Start:
         }
 
 
-def start_from(network: keras.Model, spec: NetworkSpec, weights_path: str) -> Start:
+def start_from(
+    network: keras.Model,
+    spec: NetworkSpec,
+    weights_path: str,
+    sizes_wh: np.ndarray | None = None,
+) -> Start:
     """Fill the network that the spec describes, or leave it random where the path is `none`.
 
     weights_path: a file (see `network.formats`), a logged model's URI or folder, or the name of an
-    official file, which is downloaded once. Prints what was filled and the mask.
+    official file, which is downloaded once. sizes_wh: sizes (N, 2) of the training boxes in pixels
+    of the network's input, where its anchors are still to be chosen: those of the weights, if they
+    fill the outputs, or else what `better_anchors` makes of the sizes.
+    Prints what was filled, the mask and the anchors.
     Raises WeightsError, DownloadError or CfgError, before the network is changed.
     """
-    start = _load(network, spec, weights_path)
+    start = _load(network, spec, weights_path, sizes_wh)
     print("\n".join(start.lines()), flush=True)
     return start
 
 
-def _load(network, spec, weights_path):
+def _load(network, spec, weights_path, sizes_wh):
     if weights_path == NO_WEIGHTS:
-        return Start(weights_path, spec, random_start(network))
+        chosen, notes = _choose_anchors(spec, None, sizes_wh)
+        own = chosen != spec
+        return Start(weights_path, chosen, random_start(network), notes=notes, own_anchors=own)
     with located(weights_path) as file:
         weights = read_file(file, network)
         with file.open("rb") as stream:
@@ -118,10 +137,56 @@ def _load(network, spec, weights_path):
     if digest in {official.sha256 for official in OFFICIAL.values()}:
         weights = replace(weights, class_names=read_classes(PROJECT_DIR / COCO_NAMES))
     told = redact(weights_path)
-    matched = match_outputs(weights, network, spec)
+    fitting = weights if outputs_fit(weights, network) else None
+    chosen, notes = _choose_anchors(spec, fitting, sizes_wh)
+    matched = match_outputs(weights, network, chosen)
     report = fill(network, matched.arrays, told)
-    mask = matched.mask if outputs_filled(network, report) else spec.mask
-    return Start(told, replace(spec, mask=mask), report, weights.kind, digest, matched.notes)
+    mask = matched.mask if outputs_filled(network, report) else chosen.mask
+    used = replace(chosen, mask=mask)
+    notes, own = (*matched.notes, *notes), chosen != spec
+    return Start(told, used, report, weights.kind, digest, notes, own)
+
+
+def _choose_anchors(spec, fitting, sizes_wh):
+    """Choose the anchors where they are still free; returns the spec, and what there is to say."""
+    if sizes_wh is None:
+        return spec, ()
+    if fitting:
+        anchors_wh = fitting.anchors_wh
+        same = anchors_wh is None or len(anchors_wh) != len(spec.anchors_wh)
+        own = None if same else tuple((float(w), float(h)) for w, h in anchors_wh)
+        line = "anchors: those of the weights, which fill the outputs"
+    else:
+        own, line = better_anchors(sizes_wh, spec.anchors_wh)
+    return replace(spec, anchors_wh=own or spec.anchors_wh), (line,)
+
+
+def choose_weights(pictures: Sequence[Picture], anchors: int) -> str:
+    """Choose what `weights_path=auto` stands for: the shipped base for the sample, else COCO's.
+
+    anchors: number of the network's, by which Tiny YOLOv3 and YOLOv3 differ. Where COCO's weights
+    are neither in the cache nor to be downloaded, it is the shipped base, and a line says so.
+    """
+    if is_sample(pictures):
+        return BASE
+    name = "yolov3" if anchors == FULL_ANCHORS else "yolov3-tiny"
+    try:
+        fetch_in_time(OFFICIAL[name], cache_folder())
+        return name
+    except DownloadError as error:
+        used = BASE if name == "yolov3-tiny" else NO_WEIGHTS
+        print(
+            f"{error}\nweights_path={used} is used instead, which on photographs costs a fiftieth "
+            f"to two fifths of AP50: `python -m yolo3 weights {name}` fetches COCO's",
+            flush=True,
+        )
+        return used
+
+
+def is_sample(pictures: Sequence[Picture]) -> bool:
+    """Tell whether images are those of the project's sample, wherever they lie."""
+    digests = "".join(sorted(picture.digest for picture in pictures))
+    return hashlib.sha256(digests.encode()).hexdigest() == SAMPLE_SHA256
 
 
 @contextmanager

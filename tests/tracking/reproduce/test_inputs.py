@@ -33,7 +33,7 @@ def test_what_lies_where_it_lay_is_found(record, scenes, base):
         "annotation_path": str(scenes.train),
         "val_annotation_path": str(scenes.val),
         "weights_path": str(base),
-        "classes_path": "model_data/yolo_custom_classes.txt",
+        "classes_path": str(scenes.folder / "classes.txt"),
         "anchors_path": "model_data/yolo_tiny_anchors.txt",
     }
     assert found.lines[0] == "data: 12 pictures, content and boxes of each as recorded"

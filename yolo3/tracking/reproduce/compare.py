@@ -9,10 +9,9 @@ from mlflow.tracking import MlflowClient
 from yolo3.tracking.reproduce.record import Record
 
 IDENTICAL, DIFFERS = "identical", "differs"
-CLOCK = re.compile(r"system/.*|(?!.*AP50_)(.*_)?(seconds|per_second|memory|bytes)")
-"""Metrics that tell of the machine and not of the training; they are not compared.
-
-AP50_… ends with the name of a class, which may be any word.
+CLOCK = re.compile(r"system/.*|data_.*|(?!.*AP50_)(.*_)?(seconds|per_second|memory|bytes)")
+"""Metrics of the machine, and of the import of labels, which is not repeated: the run kept its
+list. They are not compared. AP50_… ends with the name of a class, which may be any word.
 """
 
 
@@ -103,7 +102,8 @@ def compare(client: MlflowClient, old: Record, new: Record, notes: list[str]) ->
     ]
     stages = dict.fromkeys([*old.digests, *new.digests])
     weights = [Weights(stage, old.digests.get(stage), new.digests.get(stage)) for stage in stages]
-    left = [name for name in names if name not in compared and not name.startswith("system/")]
+    untold = ("system/", "data_")
+    left = [name for name in names if name not in compared and not name.startswith(untold)]
     circumstances = compare_circumstances(old, new)
     return Comparison(old, new, weights, metrics, left, circumstances, notes)
 

@@ -9,12 +9,12 @@ from yolo3.data.annotations import read_annotations, read_classes
 from yolo3.data.pictures import DataError, Picture
 from yolo3.data.project import PROJECT_DIR, find_file
 from yolo3.network.weights import NO_WEIGHTS
+from yolo3.tracking.data import CONTEXTS
 from yolo3.tracking.dataset import boxes_digest
 from yolo3.tracking.download import OFFICIAL
 from yolo3.tracking.provenance import COPIED, INPUTS
 from yolo3.tracking.reproduce.record import Record, ReproduceError
 
-LISTS = {"annotation_path": "training", "val_annotation_path": "validation"}
 LINE = re.compile(r"([0-9a-f]{64}) (?:([0-9a-f]{64}) )?(.*)")
 """A line of pictures/*.txt: digest of the file, of the boxes (not in older runs), place."""
 
@@ -39,7 +39,7 @@ def find_inputs(record: Record, tree: Path, given: dict[str, str]) -> Inputs:
             raise ReproduceError(f"{name}: run {record.run_id} had none, so none can be given")
     search = _Search(record, tree, given)
     values = {name: search.copied(name) for name in COPIED}
-    lists = {name: search.file(name) for name in LISTS if record.parameters.get(name)}
+    lists = {name: search.file(name) for name in CONTEXTS if record.parameters.get(name)}
     lines = [_check_pictures(record, tree, values["classes_path"], lists)]
     values |= lists
     values["weights_path"], line = search.weights()
@@ -59,6 +59,9 @@ class _Search:
         if name in self._given and not places:
             raise ReproduceError(f"{name}: {self._given[name]}: no such file")
         wanted = self._record.inputs.get(name, {}).get("sha256")
+        copy = self._copy(name)
+        if name not in self._given and copy.is_file():  # imported: the run keeps the list
+            places.append(copy)
         same = [place for place in places if wanted and file_digest(place) == wanted]
         if not places:
             told = self._record.inputs.get(name, {}).get("path", self._record.parameters[name])
@@ -72,8 +75,8 @@ class _Search:
         wanted = self._record.inputs.get(name, {}).get("sha256")
         if not wanted:
             return self.file(name)
-        copy = self._record.folder / INPUTS / f"{name.removesuffix('_path')}.txt"
-        same = [place for place in [*self._places(name), copy] if _is(place, wanted)]
+        places = [*self._places(name), self._copy(name)]
+        same = [place for place in places if _is(place, wanted)]
         if not same:
             raise ReproduceError(f"{name}: no file is as it was recorded (sha256 {wanted})")
         return same[0]
@@ -105,6 +108,9 @@ class _Search:
         if isinstance(path, Path) and path.is_relative_to(self._tree):
             return path.relative_to(self._tree).as_posix()
         return str(path)
+
+    def _copy(self, name) -> Path:
+        return self._record.folder / INPUTS / f"{name.removesuffix('_path')}.txt"
 
     def _places(self, name) -> list[Path]:
         if self._given.get(name):
@@ -142,15 +148,15 @@ def _elsewhere(sought):
 
 def _check_pictures(record, tree, classes, lists):
     """Hold every picture and its boxes against the record; name the first that differs."""
-    recorded = {kind: _recorded(record, kind) for kind in LISTS.values()}
+    recorded = {kind: _recorded(record, kind) for kind in CONTEXTS.values()}
     names = read_classes(classes)
     boxes_known = all(boxes for every in recorded.values() for _, boxes, _ in every)
     if "val_annotation_path" not in lists:  # one list was divided: put it together again
         both = sorted(recorded["training"] + recorded["validation"], key=_line_number)
-        recorded = {"training": both}
+        recorded |= {"training": both, "validation": []}
     count = 0
     for name, path in lists.items():
-        expected = recorded[LISTS[name]]
+        expected = recorded[CONTEXTS[name]]
         _compare_pictures(_read(path, names, tree), expected, path, record.run_id)
         count += len(expected)
     if not count:

@@ -79,11 +79,11 @@ def html(comparison: Comparison) -> str:
         ],
     )
     notes = "".join(f"<p>{escape(line)}</p>" for line in comparison.notes)
-    left = ", ".join(comparison.not_compared) or "none but system/…"
+    left = ", ".join(comparison.not_compared) or "none but system/… and data_…"
     return page(
         "Reproduction",
         f"{head}{notes}<h2>Weights (SHA-256)</h2>{weights}<h2>Metrics</h2>{metrics}"
-        f"<p class='soft'>Not compared, since they tell of the machine: {escape(left)}</p>"
+        f"<p class='soft'>Not compared (of the machine, or of the import): {escape(left)}</p>"
         f"<h2>Machine, threads, versions, code</h2>{_different(comparison)}",
     )
 
