@@ -9,9 +9,8 @@ from yolo3.commands.errors import explain_errors
 from yolo3.commands.numbers import FiniteRange
 
 DEFAULTS = {"show_default": True}
-FORMATS = (
-    *("voc", "coco", "yolo", "cvat", "labelme", "createml", "via", "label-studio", "csv"),
-)  # the keys of yolo3.data.labels.formats.TITLES, which would load much
+FORMATS = ("voc", "coco", "yolo", "cvat", "labelme", "createml", "via", "label-studio", "csv")
+"""The keys of yolo3.data.labels.formats.TITLES, which would load much."""
 
 
 @click.group()

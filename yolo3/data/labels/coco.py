@@ -23,7 +23,7 @@ from yolo3.data.folders import (
 )
 from yolo3.data.labels.json_files import documents
 from yolo3.data.labels.policy import Box, Draft
-from yolo3.data.labels.shapes import said_size
+from yolo3.data.labels.shapes import as_float32, said_size
 from yolo3.data.pictures import Picture
 
 PICTURES = "images"
@@ -255,14 +255,14 @@ def _corners(annotation: dict) -> tuple[Box, bool]:
     """Read x, y, width, height, or the box around the outlines where there is none."""
     bbox, outlines = annotation.get("bbox"), annotation.get("segmentation")
     if not bbox and isinstance(outlines, list) and outlines:
-        return _as_float32(box_around(_points(outlines))), True
+        return as_float32(box_around(_points(outlines))), True
     if not isinstance(bbox, list) or len(bbox) != 4:
         raise ValueError(f"has bbox {bbox!r}, expected [x, y, width, height]")
     try:
         x, y, width, height = (finite_number(value) for value in bbox)
     except ValueError as error:
         raise ValueError(f"has bbox {bbox}: {error}") from None
-    return _as_float32((x, y, x + width, y + height)), False
+    return as_float32((x, y, x + width, y + height)), False
 
 
 def _points(outlines: list) -> list[float]:
@@ -272,9 +272,3 @@ def _points(outlines: list) -> list[float]:
             raise ValueError("has an outline that is no list x, y, x, y, … of three points or more")
         points += [finite_number(value) for value in outline]
     return points
-
-
-def _as_float32(corners: Sequence[float]) -> tuple[float, float, float, float]:
-    """Round as a list keeps corners, so that x + width is the edge it was made from."""
-    with np.errstate(over="ignore"):  # what is too large is clipped to the picture
-        return tuple(np.asarray(corners, np.float64).astype(np.float32).tolist())

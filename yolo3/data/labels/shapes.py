@@ -54,7 +54,7 @@ def add_image(
         elif shape.outlined:
             draft.note("boxes_outlined", f"{source}: {shape.name}, made from the outline")
     objects = [
-        (shape.name, shape.box if relative else _as_float32(shape.box)) for shape in shapes if shape
+        (shape.name, shape.box if relative else as_float32(shape.box)) for shape in shapes if shape
     ]
     draft.add(image, label, source, objects, said_wh, relative, own_name=own_name)
 
@@ -73,7 +73,7 @@ def _finite(shape: Shape | None) -> Shape | None:
     return shape
 
 
-def _as_float32(box: Box) -> Box:
+def as_float32(box: Box) -> Box:
     """Round as a list keeps corners, so that x + width is the edge it was made from."""
     with np.errstate(over="ignore"):  # what is too large is clipped to the image
         return tuple(np.asarray(box, np.float64).astype(np.float32).tolist())

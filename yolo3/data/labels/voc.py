@@ -23,6 +23,7 @@ from yolo3.data.folders import (
     write_lines,
 )
 from yolo3.data.labels.policy import BadLabel, Box, Draft
+from yolo3.data.labels.shapes import said_size
 from yolo3.data.pictures import DataError, Picture
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -95,7 +96,8 @@ def _add_labels(draft: Draft, path: Path, root: Element, objects: list[tuple[str
     source, hints, name = draft.tree.named(path), [_text(root, "folder")], _text(root, "filename")
     suffix = PureWindowsPath(name).suffix.lower()
     named = name if suffix in PICTURE_SUFFIXES or not suffix else ""
-    draft.add(named, path, source, objects, _said_wh(root), hints=hints, own_name=True)
+    said_wh = said_size(root.findtext("size/width"), root.findtext("size/height"))
+    draft.add(named, path, source, objects, said_wh, hints=hints, own_name=True)
 
 
 def write_voc(pictures: Sequence[Picture], class_names: Sequence[str], folder: Path) -> None:
@@ -224,12 +226,3 @@ def _number(text: str, tag: str, number: int, name: str) -> float:
         text = f"object {number} ({name}) has <{tag}> {text!r}, expected a number"
         raise BadLabel(text, "object")
     return value
-
-
-def _said_wh(root: Element) -> tuple[int, int] | None:
-    """Read <size>; tools that do not know it leave it out or write 0."""
-    try:
-        width, height = (int(float(root.findtext(f"size/{tag}"))) for tag in ("width", "height"))
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return (width, height) if width > 0 and height > 0 else None
