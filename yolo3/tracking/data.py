@@ -9,7 +9,7 @@ from yolo3.checks.anchors import write_anchors
 from yolo3.data.annotations import read_annotations, read_classes, write_annotations
 from yolo3.data.folders import write_lines
 from yolo3.data.labels.formats import is_labels, read_labels
-from yolo3.data.labels.policy import Imported, ImportOptions, left_out_lines, refuse_most
+from yolo3.data.labels.policy import YAML, Imported, ImportOptions, left_out_lines, refuse_most
 from yolo3.data.pictures import DataError, Findings, LeftOut, Picture, pictures_digest
 from yolo3.data.project import PROJECT_DIR, find_file
 from yolo3.data.splits import check_apart, split_pictures
@@ -181,7 +181,7 @@ def keep_inputs(settings, data: Data, spec: NetworkSpec, chosen_anchors: str, fo
     for name, pictures in data.lists.items():
         given = getattr(settings, name)
         base = Path(given or settings.annotation_path).resolve()
-        stem = base.parent.name if base.suffix in (".yaml", ".yml") else base.stem
+        stem = base.parent.name if base.suffix.lower() in YAML else base.stem
         split = "" if name == "annotation_path" else f"-{name.partition('_')[0]}"
         path = folder / "lists" / f"{stem}{split}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)

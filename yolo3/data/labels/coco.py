@@ -187,7 +187,7 @@ def _own_names(
     }
     repeated = {name for name in categories.values() if list(categories.values()).count(name) > 1}
     grouping = {
-        key for key, name in categories.items() if name in groups | repeated and key not in used
+        key for key, name in categories.items() if name in (groups | repeated) and key not in used
     }
     for key in sorted(grouping):
         draft.note("classes_grouping", f"{shown}: category {key} {categories[key]!r} has no box")

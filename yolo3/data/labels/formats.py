@@ -12,13 +12,12 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from yolo3.data.folders import finite_number, numbered_lines
 from yolo3.data.labels import coco, createml, csv_boxes, cvat, label_studio, labelme, via
 from yolo3.data.labels.json_files import parse_json
 from yolo3.data.labels.policy import COMMAND, YAML, BadLabel, Draft, Imported, ImportOptions, finish
 from yolo3.data.labels.tree import ARCHIVES, FileTree
 from yolo3.data.labels.voc import is_voc, parse_xml, read_voc
-from yolo3.data.labels.yolo import read_yolo
+from yolo3.data.labels.yolo import is_yolo, read_yolo
 from yolo3.data.labels.yolo_source import NAMES_FILE, data_files
 from yolo3.data.pictures import DataError
 
@@ -185,18 +184,9 @@ def _count_csv(path: Path) -> dict[str, int]:
 def _count_yolo(draft: Draft) -> float:
     texts = [path for path in draft.files(".txt") if path.name.lower() != NAMES_FILE]
     sample = _spread(texts)
-    labels = [path for path in sample if _is_yolo(path, bool(draft.tree.find(path.stem, path)[0]))]
+    labels = [path for path in sample if is_yolo(path, bool(draft.tree.find(path.stem, path)[0]))]
     described = bool(data_files(draft.files(*YAML)))
     return max(len(labels) * len(texts) / max(1, len(sample)), described)
-
-
-def _is_yolo(path: Path, may_be_empty: bool) -> bool:
-    try:
-        lines = numbered_lines(path)[:3]
-        fives = all(len([finite_number(f) for f in line.split()]) >= 5 for _, line in lines)
-        return fives and (bool(lines) or may_be_empty)
-    except ValueError:
-        return False
 
 
 def _other_formats(draft: Draft) -> list[str]:

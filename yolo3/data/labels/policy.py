@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PureWindowsPath
 
 from yolo3.data.annotations import write_annotations
@@ -181,8 +182,9 @@ class Draft:
         self.leave_out("missing", source, f"image {image} is missing")
         self.missing_names.append(image)
 
+    @cached_property
     def hints(self) -> list[str]:
-        """Say where missing images may be."""
+        """Say where missing images may be; asked for when all labels are read."""
         if not self.missing_names:
             return []
         tree = self.tree
@@ -276,7 +278,7 @@ def finish(draft: Draft, format: str, choice: str = "") -> Imported:
         findings + Findings(tuple(draft.found)),
         tuple(draft.left_out),
         tuple(splits[picture.source] for picture in pictures),
-        *(format, choice, tuple(draft.hints())),
+        *(format, choice, tuple(draft.hints)),
     )
     _judge(imported, draft)
     return imported
@@ -292,15 +294,18 @@ def _find_fractions(draft: Draft) -> None:
     """Stop where most labels have fractions in place of pixels; leave out the image of a few."""
     boxed = [item for item in draft.items if item.boxes and not item.relative]
     fractions = [item for item in boxed if numbers_are_fractions(item.boxes)]
+    most = 2 * len(fractions) > len(boxed)
     for item in fractions:
         kind = "boxes are fractions of the image's sides, expected pixels"
         has = f"has {', '.join(f'{n:g}' for n in item.boxes[0])}"
-        if 2 * len(fractions) > len(boxed):
+        if most:
             draft.stop(kind, f"{item.source} {has}")
         else:
             draft.leave_out("object", item.source, f"{has}: {kind}")
             draft.touched.update(item.candidates)
-            draft.items.remove(item)
+    if not most:
+        odd = set(map(id, fractions))
+        draft.items = [item for item in draft.items if id(item) not in odd]
 
 
 def _class_names(draft: Draft) -> tuple[str, ...]:
@@ -418,7 +423,7 @@ def _why(draft: Draft) -> list[str]:
     """Say what was left out, what was not here, and where it may be."""
     lines = left_out_lines(draft.left_out)
     lines += [text for kind, text in draft.found if kind == "splits_missing"]
-    return lines + draft.hints()
+    return lines + draft.hints
 
 
 def left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:

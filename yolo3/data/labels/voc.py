@@ -4,7 +4,6 @@ Corners are taken as they stand, as the edges of the box: many tools write them 
 original VOC from 1, and no file says which. They are written as they stand, too.
 """
 
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
@@ -18,6 +17,7 @@ from yolo3.data.folders import (
     check_names,
     copy_pictures,
     export_names,
+    finite_number,
     new_folder,
     numbered_lines,
     write_lines,
@@ -219,10 +219,7 @@ def _objects(root: Element, source: str, draft: Draft) -> list[tuple[str, Box]]:
 
 def _number(text: str, tag: str, number: int, name: str) -> float:
     try:
-        value = float(text.replace("_", "?"))  # Python reads 1_0 as ten
+        return finite_number(text)
     except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        text = f"object {number} ({name}) has <{tag}> {text!r}, expected a number"
-        raise BadLabel(text, "object")
-    return value
+        reason = f"object {number} ({name}) has <{tag}> {text!r}, expected a number"
+        raise BadLabel(reason, "object") from None

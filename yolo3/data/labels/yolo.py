@@ -90,24 +90,19 @@ def _find_labels(draft: Draft, images: set[Path]) -> list[tuple[Path, list[Path]
         meant, nearest = (candidates, rank) if every else draft.tree.find(label.stem, label)
         if candidates and rank <= nearest:  # else it labels an image that is not asked for
             found.append((label, candidates, rank))
-        elif not meant and _is_label(label):
+        elif not meant and is_yolo(label, "labels" in str(draft.tree.inside(label).parent).lower()):
             draft.missing(f"{label.stem}.*", draft.tree.named(label))
     return found
 
 
-def _is_label(path: Path) -> bool:
-    """Tell whether a text file without an image looks like labels."""
+def is_yolo(path: Path, may_be_empty: bool) -> bool:
+    """Tell whether a text file looks like labels, by its first lines."""
     try:
-        lines = numbered_lines(path)
-        return (
-            "labels" in str(path.parent).lower()
-            if not lines
-            else all(
-                len([finite_number(field) for field in line.split()]) >= 5 for _, line in lines[:3]
-            )
-        )
+        lines = numbered_lines(path)[:3]
+        fives = all(len([finite_number(field) for field in line.split()]) >= 5 for _, line in lines)
     except ValueError:
         return False
+    return fives and (bool(lines) or may_be_empty)
 
 
 def write_yolo(pictures: Sequence[Picture], class_names: Sequence[str], folder: Path) -> None:

@@ -128,7 +128,7 @@ def names_files(tree: FileTree) -> list[Path]:
 
 def _names_in(path: Path, files: Sequence[Path]) -> tuple[str, ...]:
     """Read a file of names, also by way of a data.yaml or Darknet's obj.data."""
-    if path.suffix.lower() in (".yaml", ".yml"):
+    if path.suffix.lower() in YAML:
         return _names_of(read_config(path), path)
     if path.suffix.lower() != ".data":
         return read_classes(path)
