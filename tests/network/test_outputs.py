@@ -32,7 +32,7 @@ def test_outputs_of_the_same_anchors_and_classes_stay(network):
     weights = weights_of(network, **known(SPEC))
     matched = match_outputs(weights, network, SPEC)
     assert (matched.mask, matched.notes) == (USUAL_MASK, ())
-    assert matched.arrays is weights.arrays
+    assert_moved(matched.arrays, weights, [0, 1, 2])
 
 
 def test_outputs_of_unknown_anchors_and_classes_stay(network):
@@ -69,14 +69,6 @@ def test_the_same_anchors_in_another_order_give_their_mask(network):
     for scale, anchors in enumerate(weights.mask):
         own = [weights.anchors_wh[anchor] for anchor in anchors]
         assert own == [SPEC.anchors_wh[anchor] for anchor in matched.mask[scale]]
-
-
-def test_outputs_for_another_number_of_classes_are_left_to_their_shape(network):
-    few = replace(spec_of(2), anchors_wh=TINY_ANCHORS[::-1])
-    weights = weights_of(network_of(2, classes=2), **known(few))
-    matched = match_outputs(weights, network, SPEC)
-    assert matched.arrays is weights.arrays and matched.mask == USUAL_MASK
-    assert matched.notes == ()
 
 
 def channels(arrays, name):
@@ -121,6 +113,68 @@ def test_classes_of_the_same_name_keep_it_and_the_others_follow(network):
 def test_names_that_are_not_one_to_a_class_say_nothing(network):
     weights = weights_of(network, class_names=("x", "y"))
     assert match_outputs(weights, network, SPEC).notes == ()
+
+
+def test_of_another_number_of_classes_boxes_objectness_and_the_same_names_are_kept(network):
+    few = replace(spec_of(2), class_names=("cap", "bare"))
+    weights = weights_of(network_of(2, classes=2), **known(few))
+    matched = match_outputs(weights, network, SPEC)
+    assert matched.mask == USUAL_MASK
+    for name in ("output_32", "output_16"):
+        start = {name: network.get_layer(name).get_weights()}
+        old = (array.reshape(*array.shape[:-1], 3, 7) for array in weights.arrays[name])
+        for new, own, given in zip(
+            channels(matched.arrays, name), channels(start, name), old, strict=True
+        ):
+            assert_array_equal(new[..., :5], given[..., :5])
+            assert_array_equal(new[..., 6], given[..., 6])  # bare
+            assert_array_equal(new[..., [5, 7]], own[..., [5, 7]])
+    [note] = matched.notes
+    assert note == (
+        "outputs: boxes and objectness are kept, and of the classes bare; the others start from "
+        "random values"
+    )
+
+
+def test_unknown_names_of_another_number_are_none_of_the_classes(network):
+    few = network_of(2, classes=2)
+    weights = weights_of(few, mask=USUAL_MASK, anchors_wh=TINY_ANCHORS)
+    matched = match_outputs(weights, network, SPEC)
+    for new, own in zip(
+        channels(matched.arrays, "output_32"),
+        channels({"output_32": network.get_layer("output_32").get_weights()}, "output_32"),
+        strict=True,
+    ):
+        assert_array_equal(new[..., 5:], own[..., 5:])
+    assert matched.notes == (
+        "outputs: boxes and objectness are kept; classes start from random values",
+    )
+
+
+def test_outputs_of_another_number_of_classes_and_unknown_anchors_are_left_to_fill(network):
+    weights = weights_of(network_of(2, classes=2))
+    assert match_outputs(weights, network, SPEC).arrays is weights.arrays
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda kernel, bias: [kernel[:, :, 1:], bias],  # fewer input channels
+        lambda kernel, bias: [kernel, bias[:-1]],
+        lambda kernel, bias: [kernel[..., :-1], bias[:-1]],  # not the same for each anchor
+        lambda kernel, bias: [kernel[..., :15], bias[:15]],  # no class at all
+        lambda kernel, bias: [kernel],
+    ],
+)
+def test_outputs_of_another_shape_are_left_to_fill(network, damage):
+    weights = weights_of(network)
+    weights.arrays["output_16"] = damage(*weights.arrays["output_16"])
+    assert match_outputs(weights, network, SPEC).arrays is weights.arrays
+
+
+def test_another_number_of_anchors_per_scale_is_left_to_fill(network):
+    weights = weights_of(network, mask=((3, 4), (0, 1)))
+    assert match_outputs(weights, network, SPEC).arrays is weights.arrays
 
 
 def test_weights_without_outputs_are_left_alone(network):

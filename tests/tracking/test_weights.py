@@ -16,7 +16,7 @@ from yolo3.detector.load import load_detector
 from yolo3.detector.mlflow_model import log_detector, save_detector
 from yolo3.network.model import build_network
 from yolo3.network.spec import NetworkSpec, read_anchors
-from yolo3.network.weights import WeightsError
+from yolo3.network.weights import WeightsError, save_body
 from yolo3.tracking import weights as tracking_weights
 from yolo3.tracking.download import DownloadError, Official
 from yolo3.tracking.job import FINAL_MODEL
@@ -117,12 +117,15 @@ def test_free_anchors_are_those_of_weights_that_fill_the_outputs(source, tmp_pat
     save_detector(source, others, tmp_path / "model", lock=LOCK)
     rng = np.random.default_rng(0)
     sizes_wh = rng.uniform(2, 30, (200, 2))
-    begun = start_from(network_of(2), spec_of(), str(tmp_path / "model"), sizes_wh)
-    assert begun.own_anchors and begun.spec.anchors_wh == others.anchors_wh
-    assert len(begun.filled) == 24
-    assert "anchors: those of the weights, which fill the outputs" in capsys.readouterr().out
-    for weights, classes in ((tmp_path / "model", 5), ("none", 3)):  # outputs are not filled
-        begun = start_from(network_of(2, classes), spec_of(classes), str(weights), sizes_wh)
+    for classes in (3, 5):  # its own number, and another: boxes do not depend on it
+        network = network_of(2, classes)
+        begun = start_from(network, spec_of(classes), str(tmp_path / "model"), sizes_wh)
+        assert begun.own_anchors and begun.spec.anchors_wh == others.anchors_wh
+        assert len(begun.filled) == 24
+        assert "anchors: those of the weights, which fill the outputs" in capsys.readouterr().out
+    save_body(source, spec_of(), tmp_path / "body.keras")
+    for weights in (tmp_path / "body.keras", "none"):  # outputs are not filled
+        begun = start_from(network_of(2), spec_of(), str(weights), sizes_wh)
         assert begun.own_anchors and begun.spec.anchors_wh == cluster_anchors(sizes_wh, 6)
         assert "anchors: clustered from the boxes" in capsys.readouterr().out
 
@@ -160,7 +163,7 @@ def test_logged_model_gives_its_weights_and_mask(source, logged_arrays, tracking
         for name, arrays in logged_arrays.items():
             for found, expected in zip(network.get_layer(name).get_weights(), arrays, strict=True):
                 assert np.array_equal(found, expected)
-    assert start(uris[0], classes=2).spec.mask == USUAL_MASK
+    assert start(uris[0], classes=2).spec.mask == PUBLISHED_MASK  # its boxes are kept
 
 
 @pytest.mark.parametrize(

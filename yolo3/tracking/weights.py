@@ -137,7 +137,7 @@ def _load(network, spec, weights_path, sizes_wh):
     if digest in {official.sha256 for official in OFFICIAL.values()}:
         weights = replace(weights, class_names=read_classes(PROJECT_DIR / COCO_NAMES))
     told = redact(weights_path)
-    fitting = weights if outputs_fit(weights, network) else None
+    fitting = weights if outputs_fit(weights, network, spec) else None
     chosen, notes = _choose_anchors(spec, fitting, sizes_wh)
     matched = match_outputs(weights, network, chosen)
     report = fill(network, matched.arrays, told)
