@@ -1,1 +1,1 @@
-"""Measurements, not tests: speed (`python -m benchmarks`), photographs, ablation."""
+"""Measurements, not tests: speed (`python -m benchmarks`), and quality (`benchmarks.contest`)."""
