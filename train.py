@@ -3,7 +3,7 @@
 import click
 
 from yolo3.commands.errors import explain_errors
-from yolo3.commands.numbers import FiniteRange
+from yolo3.commands.numbers import AutoOr, FiniteRange
 
 
 @click.command(context_settings={"show_default": True})
@@ -36,16 +36,20 @@ from yolo3.commands.numbers import FiniteRange
 )
 @click.option(
     "--initial-lr",
-    default=1e-2,
-    type=FiniteRange(0, min_open=True),
-    help="Highest learning rate of the first stage; the second has a tenth of it.",
+    default="auto",
+    type=AutoOr(FiniteRange(0, min_open=True)),
+    help="Highest learning rate of the first stage, the second has 0.3 of it; auto: 0.001, and "
+    "0.003 where the outputs are random.",
 )
-@click.option("--batch-size", default=16, type=click.IntRange(1), help="Pictures per step.")
+@click.option("--batch-size", default=8, type=click.IntRange(1), help="Images per step.")
 @click.option(
     "--frozen-epochs", default=10, type=click.IntRange(0), help="Epochs with frozen layers."
 )
 @click.option(
-    "--fine-tune-epochs", default=20, type=click.IntRange(0), help="Epochs with all layers."
+    "--fine-tune-epochs",
+    default="auto",
+    type=AutoOr(click.IntRange(0)),
+    help="Epochs with all layers; auto: more for fewer images.",
 )
 @click.option("--input-size", default="416", help="Network input, a multiple of 32, or WxH.")
 @click.option(

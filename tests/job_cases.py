@@ -108,6 +108,7 @@ def tiny_options(scenes, log_dir, **changes):
         "batch_size": 4,
         "frozen_epochs": 1,
         "fine_tune_epochs": 1,
+        "initial_lr": 0.01,
         "precision": "float32",  # on every machine
     } | changes
 

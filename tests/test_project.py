@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 
 import train
 from yolo3.commands.main import main as commands
+from yolo3.commands.numbers import AutoOr
 from yolo3.data.annotations import read_classes
 from yolo3.deploy.package import SERVER_PIN
 from yolo3.network.spec import read_anchors
@@ -36,9 +37,10 @@ MAIN_PARAMETERS = {
     "classes_path": "auto",
     "anchors_path": "auto",
     "log_dir": "logs/default",
-    "batch_size": 16,
+    "initial_lr": "auto",
+    "batch_size": 8,
     "frozen_epochs": 10,
-    "fine_tune_epochs": 20,
+    "fine_tune_epochs": "auto",
     "input_size": "416",
     "val_split": 0.1,
     "val_annotation_path": "",
@@ -91,7 +93,7 @@ def test_mlproject_and_options_have_the_same_names_and_defaults(name):
             assert type(default) is type(own[key].default), key
 
 
-STRINGS = (click.types.StringParamType, click.Choice)
+STRINGS = (AutoOr, click.types.StringParamType, click.Choice)
 
 
 @pytest.mark.parametrize("name", ENTRY_POINTS)
@@ -107,7 +109,7 @@ def test_mlproject_hands_every_parameter_on(name):
 
 def test_the_main_entry_point_keeps_its_parameters():
     declared = parameters("main")
-    assert set(declared) == {*MAIN_PARAMETERS, "initial_lr", "seed", "resume"}
+    assert set(declared) == {*MAIN_PARAMETERS, "seed", "resume"}
     assert {key: declared[key][1] for key in MAIN_PARAMETERS} == MAIN_PARAMETERS
     assert {kind for kind, _ in declared.values()} == {"string", "float"}
 

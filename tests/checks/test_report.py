@@ -142,7 +142,7 @@ def test_data_without_boxes_have_a_report(tmp_path):
 
 def test_commands_in_messages_are_code(tmp_path):
     text = written(tmp_path, [labelled("a", [(5, 5, 205, 20, 0)])])
-    assert "<code>python -m yolo3 anchors</code> makes better ones" in text and "`" not in text
+    assert "<code>python -m yolo3 anchors</code> makes closer ones" in text and "`" not in text
 
 
 def test_hundreds_of_classes_are_cut(tmp_path):

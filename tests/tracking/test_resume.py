@@ -29,6 +29,7 @@ from yolo3.tracking import train as job
 from yolo3.tracking.job import FINAL_MODEL, FROZEN_MODEL
 from yolo3.tracking.resume import ResumeError
 from yolo3.training.checkpoint import FILE
+from yolo3.training.recipe import RECIPE
 
 CLOCK = ("images_per_second", "system/")  # metrics that tell of the machine
 
@@ -142,6 +143,11 @@ def test_what_cannot_be_resumed_says_why(trained, at_trained, tmp_path):
         {"resume": bare}
     )
     client.log_dict(bare, values, "parameters.json")
+    client.set_tag(bare, "mlflow.source.git.commit", "0123abc")
+    assert "by recipe 1, this version by recipe 2: go on with it at commit 0123abc" in (
+        fail_training({"resume": bare})
+    )
+    client.set_tag(bare, "recipe", trained.run.data.tags["recipe"])
     told = fail_training({"resume": bare, "batch_size": 5})
     assert f"batch_size is 5, but run {bare} has 4 and goes on with it" in told
 
@@ -195,6 +201,7 @@ def test_a_file_that_changed_since_the_run_began_is_named(
     client = mlflow.MlflowClient()
     run_id = client.create_run("0").info.run_id
     client.log_dict(run_id, given, "parameters.json")
+    client.set_tag(run_id, "recipe", RECIPE)
     client.log_text(run_id, replace(began, **{field: value}).to_json(), "network.json")
     told = fail_training({"resume": run_id})
     assert f"{PROJECT / given[path]}: its " in told and message in told
@@ -221,6 +228,7 @@ def test_a_run_that_is_being_trained_is_not_ended_by_who_would_resume_it(
     client = mlflow.MlflowClient()
     run_id = client.create_run("0").info.run_id
     client.log_dict(run_id, given, "parameters.json")
+    client.set_tag(run_id, "recipe", RECIPE)
     with job.alone_in(tmp_path / "logs" / run_id):
         assert "another process is training this run" in fail_training({"resume": run_id})
     assert client.get_run(run_id).info.status == "RUNNING"

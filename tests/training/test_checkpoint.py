@@ -19,19 +19,19 @@ from yolo3.training.checkpoint import (
 
 def state_of(seed=0, ended=False):
     rng = np.random.default_rng(seed)
-    one, other, slots = (
-        [rng.normal(size=shape).astype(np.float32) for shape in ((3, 2), (4,))] for _ in range(3)
+    weights, slots = (
+        [rng.normal(size=shape).astype(np.float32) for shape in ((3, 2), (4,))] for _ in range(2)
     )
     history = [{"epoch": 1, "loss": 0.1 + seed, "val_AP50": 1 / 3}]
-    return StageState("frozen", ended, history, 1 / 3, [1 / 3, 0.25, -np.inf], 2, one, other, slots)
+    return StageState("frozen", ended, history, weights, slots)
 
 
 def assert_same(a, b):
-    for group in ("weights", "best_weights", "optimizer"):
+    for group in ("weights", "optimizer"):
         for x, y in zip(getattr(a, group), getattr(b, group), strict=True):
             assert x.dtype == y.dtype
             np.testing.assert_array_equal(x, y)
-    empty = {"weights": [], "best_weights": [], "optimizer": []}
+    empty = {"weights": [], "optimizer": []}
     assert replace(a, **empty) == replace(b, **empty)
 
 
@@ -41,15 +41,6 @@ def test_what_is_written_is_read(tmp_path):
     found, told = read_checkpoint(tmp_path / "c.npz")
     assert_same(found, state)
     assert told == story
-
-
-def test_weights_that_are_the_best_are_stored_once(tmp_path):
-    state = state_of()
-    write_checkpoint(tmp_path / "two.npz", state, {})
-    same = replace(state, best_weights=state.weights)
-    write_checkpoint(tmp_path / "one.npz", same, {})
-    assert_same(read_checkpoint(tmp_path / "one.npz")[0], same)
-    assert (tmp_path / "one.npz").stat().st_size < (tmp_path / "two.npz").stat().st_size
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):

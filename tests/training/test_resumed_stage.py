@@ -15,7 +15,7 @@ from yolo3.training.checkpoint import CheckpointError, read_checkpoint, write_ch
 from yolo3.training.interrupt import Interrupted
 from yolo3.training.stages import LossNotFinite, Stage, run_stage
 
-STAGE = Stage("s", 4, 0.05, frozenset({"conv_1", "conv_1_bn"}), first_epoch=2, patience=3)
+STAGE = Stage("s", 4, 0.05, frozenset({"conv_1", "conv_1_bn"}), first_epoch=2)
 SCORES = {3: 0.2, 4: 0.9, 5: 0.5, 6: 0.6}
 
 
@@ -106,30 +106,18 @@ def test_what_is_resumed_equals_what_was_never_stopped(pictures, whole, tmp_path
         np.testing.assert_array_equal(found, expected)
 
 
-def test_an_interrupted_stage_leaves_its_best_weights(pictures, tmp_path):
+def test_an_interrupted_stage_leaves_the_weights_of_its_last_whole_epoch(pictures, tmp_path):
     trial = Trial(pictures, tmp_path)
     with pytest.raises(Interrupted):
-        trial.run(stop_after=10)  # within the third epoch; the second was the best
+        trial.run(stop_after=10)  # within the third epoch
     state, _ = read_checkpoint(trial.file)
-    assert len(state.history) == 2 and state.kept[0] == 0.9
-    for found, best in zip(trial.weights(), state.best_weights, strict=True):
-        np.testing.assert_array_equal(found, best)
+    assert len(state.history) == 2
+    for found, last in zip(trial.weights(), state.weights, strict=True):
+        np.testing.assert_array_equal(found, last)
     assert all(layer.trainable for layer in trial.learner.network.layers)
-    saved = keras.models.load_model(tmp_path / "s-best.keras", compile=False)
-    for found, best in zip(saved.get_weights(), trial.learner.network.get_weights(), strict=True):
-        np.testing.assert_array_equal(found, best)
-
-
-def test_patience_goes_on_counting(pictures, tmp_path):
-    stage = replace(STAGE, patience=2)
-    scores = {3: 0.9, 4: 0.2, 5: 0.2, 6: 0.2}
-    with pytest.raises(Interrupted):
-        Trial(pictures, tmp_path, stage, scores).run(stop_after=7)
-    second = Trial(pictures, tmp_path, stage, scores)
-    assert len(second.run(resume=True)) == 3
-    assert read_checkpoint(second.file)[0].ended
-    third = Trial(pictures, tmp_path, stage, scores)
-    assert len(third.run(resume=True)) == 3 and third.epochs == []  # it had ended
+    saved = keras.models.load_model(tmp_path / "s.keras", compile=False)
+    for found, last in zip(saved.get_weights(), trial.learner.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, last)
 
 
 def test_a_checkpoint_of_another_stage_is_refused(pictures, tmp_path):

@@ -21,7 +21,7 @@ from learner_cases import (
 
 from yolo3.data.augmentation import Augmentation
 from yolo3.network.loss import COMPONENTS
-from yolo3.training.stages import LAST_RATE, Stage, frozen_layers, prepare, run_stage
+from yolo3.training.stages import LAST_RATE, Stage, frozen_layers, overfitting, prepare, run_stage
 from yolo3.training.validation import validate
 
 BODY = ("conv_1", "conv_1_bn", "conv_2", "conv_2_bn")
@@ -126,72 +126,37 @@ def test_unknown_freeze_is_named():
         frozen_layers(small_network(), "half", filled=BODY)
 
 
-def test_best_weights_are_restored_and_kept_on_disk(training, tmp_path):
+def test_the_last_epochs_weights_are_the_result_and_kept_on_disk(training, tmp_path):
     stage = Stage("finetune", 4, 0.1)
     learner, told, history = run_told(stage, training, tmp_path, [0.2, 0.9, 0.5, 0.6])
     assert [numbers["val_AP50"] for numbers in history] == [0.2, 0.9, 0.5, 0.6]
-    best = weights_of(learner.network)
-    assert [same(best, seen, best) == list(best) for seen in told.weights] == [0, 1, 0, 0]
-    kept = keras.models.load_model(tmp_path / "finetune-best.keras", compile=False)
-    assert same(best, weights_of(kept), best) == list(best)
+    last = weights_of(learner.network)
+    assert [same(last, seen, last) == list(last) for seen in told.weights] == [0, 0, 0, 1]
+    kept = keras.models.load_model(tmp_path / "finetune.keras", compile=False)
+    assert same(last, weights_of(kept), last) == list(last)
 
 
 def test_a_copy_that_cannot_be_written_ends_nothing(training, tmp_path, capsys):
-    (tmp_path / "finetune-best.keras").mkdir()
+    (tmp_path / "finetune.keras").mkdir()
     stage = Stage("finetune", 1, 0.1)
     learner, _, history = run_told(stage, training, tmp_path, [0.2])
-    assert len(history) == 1 and "finetune-best.keras was not written (" in capsys.readouterr().out
-    assert not (tmp_path / "new-finetune-best.keras").exists()
+    assert len(history) == 1 and "finetune.keras was not written (" in capsys.readouterr().out
+    assert not (tmp_path / "new-finetune.keras").exists()
 
 
-@pytest.mark.parametrize(
-    ("ap50s", "losses", "best"),
-    [
-        ([0.5, 0.5, 0.5], [3.0, 1.0, 2.0], 1),
-        ([0.5, 0.6, 0.5], [3.0, 9.0, 1.0], 1),
-        ([0.5, 0.5, 0.5], [1.0, 1.0, 1.0], 0),
-        ([0.0, 0.0, 0.0], [2.0, math.nan, math.nan], 0),
-        ([0.0, 0.0, 0.0], [math.nan, 2.0, 3.0], 1),
-    ],
-    ids=["loss breaks ties", "score goes first", "first of equals", "never NaN", "after NaN"],
-)
-def test_which_epoch_is_best(training, tmp_path, ap50s, losses, best):
-    learner, told, _ = run_told(Stage("s", 3, 0.1), training, tmp_path, ap50s, losses)
-    found = weights_of(learner.network)
-    assert same(found, told.weights[best], found) == list(found)
-    assert same(found, told.weights[best - 1], found) != list(found)
+def history_of(aps):
+    return [{"epoch": 11 + number, "val_AP": ap} for number, ap in enumerate(aps)]
 
 
-@pytest.mark.parametrize(
-    ("ap50s", "aps", "best"),
-    [
-        ([0.75, 0.74, 0.74], [0.3, 0.5, 0.4], 1),
-        ([0.75, 0.70, 0.74], [0.3, 0.5, 0.4], 2),
-        ([0.74, 0.755, 0.78], [0.5, 0.4, 0.3], 2),
-        ([0.74, 0.755, 0.75], [0.5, 0.4, 0.45], 0),
-        ([0.75, 0.74, math.nan], [0.3, math.nan, 0.9], 0),
-    ],
-    ids=["AP among equals", "only among equals", "AP50 goes first", "one box is luck", "never NaN"],
-)
-def test_ap_decides_among_epochs_that_one_box_tells_apart(training, tmp_path, ap50s, aps, best):
-    stage = Stage("s", 3, 0.1, tolerance=0.02)
-    learner, told, _ = run_told(stage, training, tmp_path, ap50s, aps=aps)
-    found = weights_of(learner.network)
-    assert same(found, told.weights[best], found) == list(found)
-    assert same(found, told.weights[best - 1], found) != list(found)
-
-
-def test_patience_ends_the_stage_and_says_so(training, tmp_path, capsys):
-    scores = [0.3, 0.5, 0.4, 0.5, 0.9, 0.9]
-    _, told, history = run_told(Stage("s", 6, 0.1, patience=2), training, tmp_path, scores)
-    assert len(history) == len(told.weights) == 4
-    assert "s: no better epoch for 2, stops" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("epochs", "waits"), [(0, 20), (20, 20), (40, 20), (41, 20), (100, 50)])
-def test_a_long_stage_waits_until_its_rate_has_fallen(epochs, waits):
-    assert Stage("s", epochs, 0.1).waits == waits
-    assert Stage("s", epochs, 0.1, patience=3).waits == 3
+def test_overfitting_is_noticed_and_told(training, tmp_path, capsys):
+    rising = [0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4]
+    said = overfitting(history_of([*rising, 0.35, 0.3, 0.3, 0.3, 0.3]))
+    assert said.startswith("overfitting: validation AP was 0.400 around epoch 16 and is 0.310 at ")
+    assert overfitting(history_of([*rising, 0.4, 0.5, 0.39, 0.4])) == ""  # luck of one epoch
+    assert overfitting(history_of([*rising, 0.3])) == ""  # too short to say
+    assert overfitting([]) == ""
+    run_told(Stage("s", 12, 0.1), training, tmp_path, [0.9] * 12, aps=[0.5] * 6 + [0.2] * 6)
+    assert "\ns: overfitting: validation AP was 0.500 around" in capsys.readouterr().out
 
 
 def test_the_optimizer_has_its_variables_before_the_first_step():
@@ -293,7 +258,7 @@ def test_report_holds_every_number_and_the_rate_falls(training, tmp_path, capsys
     assert need.startswith("finetune: needs about 0.")
     assert len(lines) == 8
     assert lines[1].startswith("finetune 2/8  loss ")
-    assert "val AP50 0.100 *" in lines[1]
+    assert "val AP50 0.100  AP 0.000  " in lines[1]
 
 
 def test_same_seed_gives_the_same_numbers_to_the_bit(pictures, tmp_path):

@@ -7,7 +7,7 @@ from network_cases import raw_of
 from yolo3.data.images import place
 from yolo3.network.grid import encode
 from yolo3.network.loss import COMPONENTS, yolo_loss
-from yolo3.training.validation import one_box, validate
+from yolo3.training.validation import validate
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +112,3 @@ def test_pictures_without_boxes_give_finite_numbers(tmp_path):
     found = validate(small_learner(), batches_of(empty), empty)
     assert found["val_AP50"] == 0
     assert all(np.isfinite(value) for value in found.values())
-
-
-def test_one_box_of_the_validation_pictures(pictures):
-    boxes = sum(len(picture.boxes_xyxy) for picture in pictures)
-    assert one_box(pictures) == 1 / boxes
-    assert one_box([]) == 1

@@ -89,10 +89,9 @@ ADVICE = {
     ),
     "pictures_few": Advice(
         "Few boxes to validate on",
-        "One box found more or less moves AP50 by several hundredths, and by AP50 the best epoch"
-        " is chosen.",
-        "Label more pictures, raise val_split, or give a val_annotation_path; and believe figures"
-        " of pictures that were used for neither.",
+        "One box found more or less moves AP50 by several hundredths.",
+        "Label more images, raise val_split, or give a val_annotation_path; and believe figures of"
+        " images that were used for neither training nor validation.",
     ),
     "pictures_misnamed": Advice(
         "Files of another format than their name says",
@@ -137,6 +136,7 @@ ADVICE = {
         "Anchors that do not fit",
         "The network starts far from the sizes of the boxes, and learns them more slowly.",
         "<code>python -m yolo3 anchors</code> makes anchors of your boxes; train with"
-        " <code>-P anchors_path=FILE</code>.",
+        " <code>-P anchors_path=FILE</code>. The outputs of start weights mean something only with"
+        " their own anchors: where images are few, keeping these is worth more.",
     ),
 }

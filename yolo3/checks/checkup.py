@@ -163,4 +163,4 @@ def _anchors(pictures: Sequence[Picture], spec: NetworkSpec) -> list[Case]:
     if not fit.recall < LEAST_RECALL:  # NaN without boxes
         return []
     text = f"{fit}, expected a recall of {LEAST_RECALL:g} or more: `python -m yolo3 anchors`"
-    return [Case("anchors_unfit", f"anchors: {text} makes better ones")]
+    return [Case("anchors_unfit", f"anchors: {text} makes closer ones")]

@@ -42,7 +42,7 @@ FINDINGS = {  # kind -> what it says of a number of boxes or pictures
     "boxes_outlined": "boxes were made from outlines (the box around them)",
     "pictures_duplicate": "pictures repeat the content of another (kept, on one side of a split)",
     "pictures_shared": "validation pictures have the content of a training picture (kept)",
-    "pictures_few": "validation sets have fewer than 20 boxes, so that luck chooses the best epoch",
+    "pictures_few": "validation sets have fewer than 20 boxes, so that their AP is mostly luck",
     "pictures_resized": "pictures have another size than their annotation says (boxes kept)",
     "pictures_background": "pictures have no annotation file (kept, without boxes)",
     "pictures_repeated": "pictures stand in more than one split (read once)",

@@ -184,7 +184,7 @@ def training_curves(history: Sequence[dict[str, float]], stage_boundary: int | N
     if loss_axes.lines:
         loss_axes.legend(frameon=False, loc="upper right")
     _mark_stages(loss_axes, (ap_axes, rate_axes), history, stage_boundary)
-    _mark_best_epoch(ap_axes, history)
+    _mark_last_epoch(ap_axes, history)
     return figure
 
 
@@ -349,8 +349,8 @@ def _mark_stages(
             )
 
 
-def _mark_best_epoch(axes: Axes, history: Sequence[dict[str, float]]) -> None:
-    """Mark the epoch with the highest validation AP50."""
+def _mark_last_epoch(axes: Axes, history: Sequence[dict[str, float]]) -> None:
+    """Mark the last epoch's validation AP50, which is the result, and name the highest."""
     points = [
         (entry["val_AP50"], epoch)
         for epoch, entry in zip(_epochs(history), history, strict=True)
@@ -358,12 +358,13 @@ def _mark_best_epoch(axes: Axes, history: Sequence[dict[str, float]]) -> None:
     ]
     if not points:
         return
-    best, epoch = max(points, key=lambda point: point[0])
-    axes.plot([epoch], [best], "o", color=_GREEN, markersize=9, markeredgecolor="white")
+    highest, when = max(points, key=lambda point: point[0])
+    last, epoch = points[-1]
+    axes.plot([epoch], [last], "o", color=_GREEN, markersize=9, markeredgecolor="white")
     axes.text(
         0.99,
         0.05,
-        f"highest {best:.3f} in epoch {epoch:g}",
+        f"{last:.3f} at the end, highest {highest:.3f} in epoch {when:g}",
         transform=axes.transAxes,
         ha="right",
         color=_INK,

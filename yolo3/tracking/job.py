@@ -43,13 +43,13 @@ from yolo3.training.checkpoint import FILE, StageState, read_checkpoint, write_c
 from yolo3.training.features import Seen, see_features
 from yolo3.training.interrupt import Interrupted
 from yolo3.training.learner import Learner
-from yolo3.training.stages import Stage, best_file, run_stage
-from yolo3.training.validation import VAL_BATCH_SIZE, evaluate_detector, one_box, validate
+from yolo3.training.stages import Stage, run_stage, weights_file
+from yolo3.training.validation import VAL_BATCH_SIZE, evaluate_detector, validate
 
 FROZEN_MODEL = "keras-yolo-model-frozen-pass"
 FINAL_MODEL = "keras-yolo-model"
 MODELS = {"frozen_": FROZEN_MODEL, "": FINAL_MODEL}  # by the prefix of their metrics
-FINE_TUNE_RATE = 0.1  # of initial_lr: the outputs alone bear more than all layers do
+FINE_TUNE_RATE = 0.3  # of initial_lr: the outputs alone bear more than all layers do
 PARITY_PICTURES = 64  # at most, of the validation pictures, to hold the engine against Keras on
 UPLOAD_SECONDS = 60.0  # at least, between two checkpoints that go to MLflow
 
@@ -104,15 +104,9 @@ class Job:
 
     def run(self) -> dict[str, float]:
         """Run both stages, or what is left of them; returns the final metrics."""
-        settings, tolerance = self.settings, one_box(self.data.val)
+        settings = self.settings
         if not (self._standing and self._standing.stage == "finetune"):
-            stage = Stage(
-                "frozen",
-                settings.frozen_epochs,
-                settings.initial_lr,
-                self.frozen,
-                tolerance=tolerance,
-            )
+            stage = Stage("frozen", settings.frozen_epochs, settings.initial_lr, self.frozen)
             self.run_stage(stage, "frozen_", FROZEN_MODEL)
         boundary = len(self.history)
         stage = Stage(
@@ -120,7 +114,6 @@ class Job:
             settings.fine_tune_epochs,
             settings.initial_lr * FINE_TUNE_RATE,
             first_epoch=boundary,
-            tolerance=tolerance,
         )
         self.run_stage(stage, "", FINAL_MODEL)
         self._patiently(partial(self._record_result, boundary))
@@ -303,9 +296,9 @@ class Job:
         print(_how_to_go_on(self.run_id), flush=True)
 
     def _tell_what_is_kept(self, stage):
-        best = self.folder / best_file(stage.name)
-        if best.is_file():
-            print(f"the best weights so far, for weights_path: {best}")
+        kept = self.folder / weights_file(stage.name)
+        if kept.is_file():
+            print(f"the weights so far, for weights_path: {kept}")
         print(_how_to_go_on(self.run_id), flush=True)
 
     def _patiently(self, call):

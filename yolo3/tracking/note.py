@@ -35,7 +35,7 @@ def training_note(
 | --- | --- | --- |
 {rows}
 
-Measured on the {pictures} validation pictures, by which the best epochs were chosen.{held_out}
+Measured on the {pictures} validation images.{held_out}
 AP50 of `{final}` by class, lowest first: {told}{more}.
 
     python -m yolo3 detect --model runs:/{run_id}/{final} --input PICTURE --output found

@@ -26,7 +26,6 @@ from yolo3.tracking import run as record
 from yolo3.tracking.dataset import log_pictures
 from yolo3.tracking.secrets import redact, refuse_secrets
 from yolo3.tracking.weights import start_from
-from yolo3.training.best import rank
 from yolo3.training.determinism import settle
 from yolo3.training.learner import Learner
 from yolo3.training.stages import Stage, run_stage
@@ -63,11 +62,11 @@ class Settings:
 
 
 def pretrain(settings: Settings) -> dict[str, float]:
-    """Render scenes, train on them, and save the body of the best epoch.
+    """Render scenes, train on them, and save the body.
 
     Starts from random weights, or goes on from a base, whose story then becomes part of this one's.
     Writes the weights to `output`, and beside it a `.json` with the settings, the digests of the
-    scenes and the numbers of every epoch. Returns the numbers of the best epoch.
+    scenes and the numbers of every epoch. Returns the numbers of the last epoch.
     """
     refuse_secrets(vars(settings), allowed=("weights_path",))
     _check_places(settings)
@@ -98,7 +97,7 @@ def pretrain(settings: Settings) -> dict[str, float]:
         start.log()
         log_pictures(train, PRETRAIN.class_names, Path(settings.data), "training")
         log_pictures(val, PRETRAIN.class_names, Path(settings.data), "validation")
-        stage = Stage("pretrain", settings.epochs, settings.initial_lr, patience=settings.epochs)
+        stage = Stage("pretrain", settings.epochs, settings.initial_lr)
         history = run_stage(
             learner,
             stage,
@@ -108,7 +107,6 @@ def pretrain(settings: Settings) -> dict[str, float]:
             Path(settings.log_dir) / run.info.run_id,
         )
         output = save_body(network, spec, Path(settings.output))
-        best = max(history, key=rank)
         story = {
             "settings": {k: v for k, v in asdict(settings).items() if k not in PLACES},
             "earlier": _story(settings.weights_path),
@@ -118,15 +116,14 @@ def pretrain(settings: Settings) -> dict[str, float]:
                 "validation": pictures_digest(val),
             },
             "parameters": int(network.count_params()),
-            "best": best,
             "history": history,
         }
         output.with_suffix(".json").write_text(json.dumps(story, indent=1) + "\n", "utf-8")
         mlflow.log_artifact(str(output))
         mlflow.log_artifact(str(output.with_suffix(".json")))
-    print(f"{output}: body of epoch {best['epoch']}, val AP50 {best['val_AP50']:.3f}")
+    print(f"{output}: body, val AP50 {history[-1]['val_AP50']:.3f}")
     print(record.how_to_view(run))
-    return best
+    return history[-1]
 
 
 def _check_places(settings):

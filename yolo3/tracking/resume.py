@@ -21,6 +21,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT
 
 from yolo3.data.project import find_file
 from yolo3.network.spec import NetworkSpec
@@ -33,6 +34,7 @@ from yolo3.training.checkpoint import (
     read_checkpoint,
     write_atomically,
 )
+from yolo3.training.recipe import RECIPE
 
 SLOTS = ("checkpoint/even.npz", "checkpoint/odd.npz")
 """Where MLflow keeps checkpoints, by turns: one is whole whenever a training is killed."""
@@ -121,6 +123,13 @@ def look_back(run_id: str, kind: type[Settings], changed: dict) -> Past:
     if run.info.status == "FINISHED" and INTERRUPTED not in run.data.tags:
         raise ResumeError(f"run {run_id} is finished; there is nothing left to go on with")
     settings = _recorded(client, run_id, kind)
+    recipe = run.data.tags.get("recipe", "1")
+    if recipe != str(RECIPE):
+        commit = run.data.tags.get(MLFLOW_GIT_COMMIT, "that it was trained with")
+        raise ResumeError(
+            f"run {run_id} trains by recipe {recipe}, this version by recipe {RECIPE}: go on with "
+            f"it at commit {commit}"
+        )
     for name, value in changed.items():
         given = shlex.split(run.data.params.get(name, ""))  # `mlflow run` records it quoted
         if value != getattr(settings, name) and [str(value)] != given:

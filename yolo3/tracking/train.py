@@ -16,13 +16,13 @@ from yolo3.checks.checkup import Checkup, check_up
 from yolo3.data.pictures import left_out_line
 from yolo3.network.model import build_network
 from yolo3.network.spec import make_spec, parse_input_size, read_anchors
+from yolo3.network.weights import outputs_filled
 from yolo3.tracking import provenance
 from yolo3.tracking import run as record
 from yolo3.tracking.check import log_check
 from yolo3.tracking.data import AUTO, CONTEXTS, Data, keep_inputs, list_of, read_data
 from yolo3.tracking.dataset import boxes_per_class, log_pictures, picture_line
 from yolo3.tracking.job import FINAL_MODEL, Job
-from yolo3.tracking.journal import Journal
 from yolo3.tracking.registry import check_name
 from yolo3.tracking.resume import NETWORK, Past, alone_in, look_back, remove_checkpoints
 from yolo3.tracking.secrets import refuse_secrets
@@ -32,6 +32,7 @@ from yolo3.training.checkpoint import FILE
 from yolo3.training.interrupt import stop_on_signals
 from yolo3.training.memory import foresee_memory
 from yolo3.training.precision import choose_precision
+from yolo3.training.recipe import RECIPE, choose_epochs, choose_initial_lr, expected_minutes
 from yolo3.training.stages import frozen_layers
 
 TINY_ANCHORS, FULL_ANCHORS = "model_data/yolo_tiny_anchors.txt", "model_data/yolo_anchors.txt"
@@ -47,10 +48,10 @@ class Settings:
     classes_path: str
     anchors_path: str
     log_dir: str
-    initial_lr: float
+    initial_lr: float | str
     batch_size: int
     frozen_epochs: int
-    fine_tune_epochs: int
+    fine_tune_epochs: int | str
     input_size: str
     val_split: float
     val_annotation_path: str
@@ -99,6 +100,9 @@ def _train(settings, past: Past | None):
     given = read_data(settings)
     print("\n".join(_data_lines(given)), flush=True)
     settings = with_chosen_weights(settings, given)
+    if settings.fine_tune_epochs == AUTO:
+        epochs = choose_epochs(len(given.train), is_sample(given.given))
+        settings = replace(settings, fine_tune_epochs=epochs)
     anchors_path = settings.anchors_path
     if anchors_path == AUTO:
         anchors_path = FULL_ANCHORS if settings.weights_path == FULL_WEIGHTS else TINY_ANCHORS
@@ -115,6 +119,9 @@ def _train(settings, past: Past | None):
     if settings.anchors_path == AUTO and not is_sample(given.given):
         sizes_wh = network_sizes_wh(given.train, input_wh)
     start = None if standing else start_from(network, planned, settings.weights_path, sizes_wh)
+    if settings.initial_lr == AUTO:
+        filled = start and outputs_filled(network, start.report)
+        settings = replace(settings, initial_lr=choose_initial_lr(filled))
     checkup = check_up(given.train, given.val, start.spec if start else planned)
     data = replace(given, findings=given.findings + checkup.new_findings)
     print("\n".join([*checkup.new_findings.lines(), checkup.anchor_line()]), flush=True)
@@ -138,7 +145,7 @@ def _train(settings, past: Past | None):
             job.go_on(standing)
         else:
             job.begin(start.spec, frozen_layers(network, kept.freeze, start.filled))
-            _record_start(kept, settings, start, data, checkup, folder, job.journal)
+            _record_start(kept, settings, start, data, checkup, folder, job)
         metrics = job.run()
         remove_checkpoints(folder / FILE)
     print(_closing(run.info.run_id), record.how_to_view(run), sep="\n")
@@ -161,13 +168,14 @@ def _record_start(
     data: Data,
     checkup: Checkup,
     folder: Path,
-    journal: Journal,
+    job: Job,
 ) -> None:
     """Record all that is known before the first step; the spec also beside the checkpoints.
 
     given: the settings before what was imported and chosen was written into the run's folder.
     May be repeated: a run that was killed while this was done does it again when it is resumed.
     """
+    mlflow.set_tag("recipe", RECIPE)
     record.log_settings(settings, {name: getattr(given, name) for name in CONTEXTS})
     record.log_lock()
     provenance.log(settings, given, folder)
@@ -180,7 +188,13 @@ def _record_start(
         log_pictures(pictures, data.class_names, source, context)
         record.log_text_lines(map(picture_line, pictures), f"pictures/{context}.txt")
     counts = {f"data_{kind}": n for kind, n in data.findings.counts.items()}
-    journal.log(counts | {"data_images_left_out": len(data.left_out)} | fit)
+    counts |= {"data_images_left_out": len(data.left_out)}
+    images, epochs = len(data.train), settings.fine_tune_epochs
+    minutes = expected_minutes(job.learner, images, len(data.val), epochs)
+    job.journal.log(counts | fit)
+    mlflow.set_tag("expected_minutes", f"{minutes:.1f}")  # of a clock: no number to repeat
+    length = f"{epochs} epochs of {images} images"
+    print(f"finetune: {length}, about {minutes:.0f} minutes on this machine", flush=True)
     record.log_text_lines(_data_lines(data), "data.txt")
     if data.left_out:
         record.log_text_lines(map(left_out_line, data.left_out), "left_out.txt")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 FILE = "checkpoint.npz"
-ARRAYS = ("weights", "best_weights", "optimizer")
+ARRAYS = ("weights", "optimizer")
 
 Arrays = list[np.ndarray]
 
@@ -28,19 +28,14 @@ class CheckpointError(ValueError):
 class StageState:
     """Hold where a stage stands after an epoch.
 
-    history: the numbers of its epochs so far. ended: by itself, after its last epoch or early.
-    highest, kept, waited: what chooses the best epoch, see `training.best`.
-    weights, best_weights: of the network, now and of its best epoch. optimizer: its variables.
+    history: the numbers of its epochs so far. ended: after its last epoch.
+    weights: of the network. optimizer: its variables.
     """
 
     stage: str
     ended: bool
     history: list[dict[str, float]]
-    highest: float
-    kept: list[float]
-    waited: int
     weights: Arrays
-    best_weights: Arrays
     optimizer: Arrays
 
 
@@ -65,8 +60,6 @@ def write_checkpoint(path: Path, state: StageState, story: dict) -> None:
     named = {}
     values = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in ARRAYS}
     for group in ARRAYS:
-        if group == "best_weights" and state.best_weights is state.weights:
-            continue  # the last epoch is the best one
         named |= {f"{group}/{n}": array for n, array in enumerate(getattr(state, group))}
     text = json.dumps({"state": values, "story": story}, ensure_ascii=False)
     named["text"] = np.frombuffer(text.encode("utf-8"), np.uint8)
@@ -79,7 +72,6 @@ def read_checkpoint(path: Path) -> tuple[StageState, dict]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as named:
             told = json.loads(named["text"].tobytes().decode("utf-8"))
             arrays = {group: _group(named, group) for group in ARRAYS}
-            arrays["best_weights"] = arrays["best_weights"] or arrays["weights"]
             return StageState(**told["state"], **arrays), told["story"]
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path}: is no whole checkpoint: {error}") from error

@@ -4,7 +4,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from yolo3.data.batches import Batches
 from yolo3.network.model import output_layers
-from yolo3.training.best import Best
 from yolo3.training.checkpoint import StageState, arrays_of, fill_variables
 from yolo3.training.interrupt import Interrupted
 from yolo3.training.learner import Learner
@@ -26,8 +25,9 @@ WARM_UP = 0.1
 LAST_RATE = 0.02
 """Where the cosine ends, as a part of the learning rate."""
 WEIGHT_DECAY = 5e-4
-PATIENCE = 20
-"""Epochs without a better one that end a stage, unless it is a long one."""
+OVERFIT = 0.02
+"""Validation AP, as a mean of SMOOTHED epochs, by which a stage was better before its end."""
+SMOOTHED = 5
 
 
 class LossNotFinite(ValueError):
@@ -47,9 +47,6 @@ class Stage:
 
     frozen: names of the layers that keep their weights and their batch statistics.
     first_epoch: number of its first epoch on the axis that the stages share.
-    patience: epochs without a better one after which it ends early; None: PATIENCE, or half of
-        `epochs` if that is more, since a long stage stands still until its rate has fallen.
-    tolerance: validation AP50s that differ by no more are equal; see `training.best`.
     """
 
     name: str
@@ -57,13 +54,6 @@ class Stage:
     learning_rate: float
     frozen: frozenset[str] = field(default_factory=frozenset)
     first_epoch: int = 0
-    patience: int | None = None
-    tolerance: float = 0.0
-
-    @property
-    def waits(self) -> int:
-        """Give the patience, whether it was given or follows from the epochs."""
-        return max(PATIENCE, self.epochs // 2) if self.patience is None else self.patience
 
 
 def frozen_layers(network: keras.Model, freeze: str, filled: tuple[str, ...]) -> frozenset[str]:
@@ -94,10 +84,13 @@ def run_stage(
     resumed: StageState | None = None,
     asked_to_stop: Callable[[], bool] = lambda: False,
 ) -> list[dict[str, float]]:
-    """Train one stage and leave the learner with the weights of its best epoch (`training.best`).
+    """Train one stage to the end of its schedule; the last epoch's weights are the result.
+
+    No epoch is chosen by its validation: with few validation images that picks luck, and mostly an
+    epoch whose learning rate was still high (docs/choices.md).
 
     on_epoch: called after each epoch with its place on the common axis, from 0, and its numbers.
-    folder: where TensorBoard's events go, and `<stage>-best.keras` when the stage ends, also by an
+    folder: where TensorBoard's events go, and `<stage>.keras` when the stage ends, also by an
         error.
     keep: called after on_epoch with where the stage stands then.
     resumed: where an earlier process left this stage; the stage goes on from there.
@@ -106,28 +99,49 @@ def run_stage(
     Returns the numbers of each epoch, which count from 1; none where the stage has no epochs, and
     nothing changes then.
     Raises MemoryNeeded where the stage does not fit into memory; Interrupted, LossNotFinite, or
-    DataError for a picture that is gone: the learner then has the weights of the best epoch so far,
+    DataError for a picture that is gone: the learner then has the weights of the last whole epoch,
     or those that the stage began with.
     """
     if not stage.epochs:
         return []
     check_memory(stage.name, learner, stage.frozen, batches)
     prepare(learner, stage, len(batches))
-    best = Best(stage.tolerance, arrays_of(learner.network.weights))
-    report = _Report(stage, batches, validate, best, on_epoch, keep, asked_to_stop)
+    begun = arrays_of(learner.network.weights)
+    report = _Report(stage, batches, validate, begun, on_epoch, keep, asked_to_stop)
     if resumed:
-        _go_on(learner, resumed, best, report)
+        _go_on(learner, resumed, report)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         if not (resumed and resumed.ended):
             _fit(learner, stage, batches, report, folder)
     finally:
-        fill_variables(learner.network.weights, best.weights, "weights")
+        fill_variables(learner.network.weights, report.weights, "weights")
         for layer in learner.network.layers:
             layer.trainable = True
         if report.history:
-            _save(learner.network, folder / best_file(stage.name))
+            _save(learner.network, folder / weights_file(stage.name))
+    if lost := overfitting(report.history):
+        print(f"{stage.name}: {lost}", flush=True)
     return report.history
+
+
+def overfitting(history: Sequence[dict[str, float]]) -> str:
+    """Say whether a stage was better before its end, by validation AP; empty if it was not.
+
+    AP is a mean over SMOOTHED epochs: one epoch's is mostly luck where validation images are few.
+    """
+    if len(history) < 2 * SMOOTHED:
+        return ""
+    found = [numbers["val_AP"] for numbers in history]
+    means = np.convolve(found, np.ones(SMOOTHED) / SMOOTHED, "valid")
+    if not means.max() - means[-1] > OVERFIT:
+        return ""
+    best = history[int(means.argmax()) + SMOOTHED // 2]["epoch"]
+    return (
+        f"overfitting: validation AP was {means.max():.3f} around epoch {best} and is "
+        f"{means[-1]:.3f} at the end (means of {SMOOTHED} epochs); more images help, or fewer "
+        "epochs"
+    )
 
 
 def _save(network: keras.Model, path: Path) -> None:
@@ -142,18 +156,17 @@ def _save(network: keras.Model, path: Path) -> None:
         whole.unlink(missing_ok=True)
 
 
-def best_file(stage_name: str) -> str:
-    """Name the file with a stage's best weights, which a stage writes however it ends."""
-    return f"{stage_name}-best.keras"
+def weights_file(stage_name: str) -> str:
+    """Name the file with a stage's weights, which it writes however it ends."""
+    return f"{stage_name}.keras"
 
 
-def _go_on(learner, state, best, report):
+def _go_on(learner, state, report):
     """Stand where an earlier process stood after its last epoch."""
     learner.optimizer.build(learner.trainable_variables)
     fill_variables(learner.network.weights, state.weights, "weights")
     fill_variables(learner.optimizer.variables, state.optimizer, "optimizer")
-    best.go_on(state)
-    report.history = list(state.history)
+    report.history, report.weights = list(state.history), state.weights
 
 
 def _fit(learner, stage, batches, report, folder):
@@ -212,13 +225,13 @@ def _schedule(stage, steps_per_epoch):
 
 
 class _Report(keras.callbacks.Callback):
-    """Validate after each epoch, keep the best weights, and tell a person how it goes."""
+    """Validate after each epoch, keep its weights, and tell a person how it goes."""
 
-    def __init__(self, stage, batches, validate, best, on_epoch, keep, asked_to_stop):
+    def __init__(self, stage, batches, validate, weights, on_epoch, keep, asked_to_stop):
         super().__init__()
-        self.history = []
+        self.history, self.weights = [], weights  # after the last whole epoch
         self.ended_by = None
-        self._stage, self._batches, self._best = stage, batches, best
+        self._stage, self._batches = stage, batches
         self._validate, self._on_epoch, self._keep = validate, on_epoch, keep
         self._asked_to_stop = asked_to_stop
         self._bar = None
@@ -259,38 +272,22 @@ class _Report(keras.callbacks.Callback):
         logs["images_per_second"] = len(self._batches) * self._batches.batch_size / seconds
         logs["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
         logs.update(self._validate())
-        weights = arrays_of(self.model.network.weights)
-        better = self._best.consider(logs, weights)
+        self.weights = arrays_of(self.model.network.weights)
         self.history.append({"epoch": epoch + 1, **{n: float(v) for n, v in logs.items()}})
-        early = self._best.waited >= self._stage.waits
-        ended = early or len(self.history) == self._stage.epochs
+        ended = len(self.history) == self._stage.epochs
         self._on_epoch(epoch, {n: v for n, v in self.history[-1].items() if n != "epoch"})
-        self._keep(self._state(weights, ended))
-        print(_line(self._stage, epoch, logs, better), flush=True)  # what is told is kept
-        if early:
-            print(f"{self._stage.name}: no better epoch for {self._stage.waits}, stops")
-            self.model.stop_training = True
-        elif self._asked_to_stop() and not ended:
+        optimizer = arrays_of(self.model.optimizer.variables)
+        name, history = self._stage.name, list(self.history)
+        self._keep(StageState(name, ended, history, self.weights, optimizer))
+        print(_line(self._stage, epoch, logs), flush=True)  # what is told is kept
+        if self._asked_to_stop() and not ended:
             self._end(Interrupted(f"{self._stage.name}, {len(self.history)} epochs done"))
 
-    def _state(self, weights, ended):
-        return StageState(
-            stage=self._stage.name,
-            ended=ended,
-            history=list(self.history),
-            highest=self._best.highest,
-            kept=list(self._best.kept),
-            waited=self._best.waited,
-            weights=weights,
-            best_weights=self._best.weights,
-            optimizer=arrays_of(self.model.optimizer.variables),
-        )
 
-
-def _line(stage, epoch, numbers, better):
+def _line(stage, epoch, numbers):
     done = epoch - stage.first_epoch + 1
     return (
         f"{stage.name} {done}/{stage.epochs}  loss {numbers['loss']:.3f}"
         f"  val loss {numbers['val_loss']:.3f}  val AP50 {numbers['val_AP50']:.3f}"
-        f"{' *' if better else '  '}  {numbers['images_per_second']:.1f} images/s"
+        f"  AP {numbers['val_AP']:.3f}  {numbers['images_per_second']:.1f} images/s"
     )

@@ -30,11 +30,6 @@ def evaluate_detector(
     return evaluate(detect, pictures, detector.spec.class_names, progress=progress)
 
 
-def one_box(pictures: Sequence[Picture]) -> float:
-    """Give about what one box more or less changes AP50: differences below it are luck."""
-    return 1 / max(1, sum(len(picture.boxes_xyxy) for picture in pictures))
-
-
 def validate(learner: Learner, batches: Batches, pictures: Sequence[Picture]) -> dict[str, float]:
     """Measure a network as it is: `val_loss` with its components, and `val_AP50`, `val_AP`.
 
