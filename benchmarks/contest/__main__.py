@@ -6,12 +6,12 @@
 
 For each seed and data set a third of the images is held out (copies of an image stay together) and
 every contestant trains on the rest; the labels of the held-out third are seen by nobody but the one
-judge, which is this version's evaluation. The budget is processor time of all processes: training
-with its validation, and features that are computed once; starting, evaluating and logging are left
-out. Two short trials per contestant tell how many epochs fill it. Contestants alternate, each on
-one thread, two side by side with --jobs 2. Rows that the CSV has for this processor are not run
-again, so a contest can be stopped and continued. --minutes 0: the defaults of each project, which
-end by themselves.
+judge, which is this version's evaluation. The budget is processor time of all processes: of a
+project, training with its validation and the features that are computed once, without starting,
+evaluating and logging; of a peer, its whole training command. Two short trials per contestant tell
+how many epochs fill it. Contestants alternate, each on one thread, two side by side with --jobs 2.
+Rows that the CSV has for this processor are not run again, so a contest can be stopped and
+continued. --minutes 0: the defaults of each project, which end by themselves.
 """
 
 import csv
@@ -27,7 +27,7 @@ import click
 
 from benchmarks.contest.contestants import Project, Ultralytics, YOLOv5
 from benchmarks.contest.split import hold_out
-from yolo3.evaluation.machine import processor
+from yolo3.evaluation.machine import processor, vector_units
 
 KEY = ("processor", "contestant", "data", "seed", "minutes")
 MEASURED = ("start", "epochs", "spent_minutes", "AP50", "AP75", "AP")
@@ -50,6 +50,8 @@ def main(folders, minutes, seeds, projects, yolov5, ultralytics, jobs, table, wo
     contestants += [Ultralytics(ultralytics)] if ultralytics else []
     budgets, numbers = ([*map(float, minutes.split(","))], [*map(int, seeds.split(","))])
     data = [Path(folder).resolve() for folder in folders]
+    name, flags = processor()
+    chip = f"{name} ({vector_units(flags)})"  # one name is sold with and without AVX-512
     rows = _read(table)
     done = {tuple(row[name] for name in KEY) for row in rows}
     cores = Queue()
@@ -58,7 +60,7 @@ def main(folders, minutes, seeds, projects, yolov5, ultralytics, jobs, table, wo
 
     def measure(job):
         budget, seed, folder, contestant = job
-        key = (processor()[0], contestant.name, folder.name, str(seed), f"{budget:g}")
+        key = (chip, contestant.name, folder.name, str(seed), f"{budget:g}")
         if key in done:
             return
         core = cores.get()
@@ -79,7 +81,7 @@ def main(folders, minutes, seeds, projects, yolov5, ultralytics, jobs, table, wo
     jobs_in_turn = itertools.product(budgets, numbers, data, contestants)
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(measure, jobs_in_turn))
-    print(summary(rows, processor()[0]))
+    print(summary(rows, chip))
 
 
 def _read(table: Path) -> list[dict]:
@@ -98,14 +100,14 @@ def _append(table: Path, row: dict) -> None:
         writer.writerow(row)
 
 
-def summary(rows: list[dict], name: str) -> str:
+def summary(rows: list[dict], chip: str) -> str:
     """Write a markdown table per budget: means over sets and seeds, and paired differences.
 
     The difference is to the first contestant, over the sets and seeds that both have, with its
     standard error.
     """
     lines = []
-    own = [row for row in rows if row["processor"] == name]
+    own = [row for row in rows if row["processor"] == chip]
     for minutes in dict.fromkeys(row["minutes"] for row in own):
         found = {}
         for row in own:

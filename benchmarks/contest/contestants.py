@@ -154,8 +154,6 @@ class _Peer(Contestant):
     counts: a favour.
     """
 
-    start: str
-
     def __init__(self, python: str):
         super().__init__()
         self._python = str(Path(python).absolute())

@@ -14,7 +14,7 @@ FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 def describe() -> str:
     """Name processor, cores, accelerators, memory, system and versions, on one line."""
     name, flags = processor()
-    units = ", ".join(flag for flag in FLAGS if flag in flags) or "no vector flags known"
+    units = vector_units(flags)
     packages = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "numpy"))
     memory = psutil.virtual_memory().total / 2**30
     accelerators = "".join(f", {device}" for device in gpus())
@@ -39,6 +39,11 @@ def gpus() -> list[str]:
         return list(keras.distribution.list_devices("gpu"))
     except RuntimeError:  # JAX's way to say that there is none
         return []
+
+
+def vector_units(flags: set[str]) -> str:
+    """Name those of a processor's flags that decide how fast it trains."""
+    return ", ".join(flag for flag in FLAGS if flag in flags) or "no vector flags known"
 
 
 def processor() -> tuple[str, set[str]]:

@@ -34,14 +34,15 @@ def match_outputs(weights: Weights, network: keras.Model, spec: NetworkSpec) -> 
     number of anchors, are left for `fill` to skip.
     """
     outputs = output_layers(network)
-    if not outputs_fit(weights, network, spec):
+    count = _class_count(weights, network, spec)
+    if count is None:
         return MatchedOutputs(weights.arrays, spec.mask)
     mask = _mask(weights, spec)
     if mask is None:
         names = {layer.name for layer in outputs}
         others = {name: arrays for name, arrays in weights.arrays.items() if name not in names}
         return MatchedOutputs(others, spec.mask, (_other_anchors(weights, spec.class_names),))
-    sources, notes = _match_classes(weights, _class_count(weights, network, spec), spec.class_names)
+    sources, notes = _match_classes(weights, count, spec.class_names)
     arrays = dict(weights.arrays)
     for layer, owned in zip(outputs, spec.mask, strict=True):
         arrays[layer.name] = [

@@ -10,7 +10,6 @@ import numpy as np
 from yolo3.training.learner import Learner
 from yolo3.training.validation import VAL_BATCH_SIZE
 
-AUTO = "auto"
 RECIPE = 2
 """Raise it with any change after which the same settings train another detector."""
 
@@ -21,7 +20,7 @@ epochs."""
 EPOCHS = (10, 100)  # at least and at most
 SAMPLE_EPOCHS = 20
 STEP_COST = 3.4
-"""A training step takes this many times what its forward pass takes (benchmarks.step)."""
+"""A training step takes about this many times what its forward pass takes."""
 
 
 def choose_initial_lr(outputs_filled: bool) -> float:
